@@ -1,0 +1,1 @@
+"""Experiments on checkpoints: the drawn world, training, evaluation and measurements."""

@@ -1,0 +1,191 @@
+"""Training samples of the drawn world: which pictures and questions each stage sees.
+
+Sample i of a stage is a function of (stage, i) alone, so a run can be resumed at any step and split
+over any number of processes without changing what is seen.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..world import smalltalk
+from ..world.draw import draw
+from ..world.questions import MAKERS, Question, ask, follow
+from ..world.scene import Scene, make_scene
+from ..world.splits import trained_seed
+from .packing import Conversation, PackedText, Packer, Turn
+from .patches import PatchFacts, patch_facts
+
+MIXTURE = {
+    "describe": 1.0, "exist": 2.4, "colour": 1.1, "shape": 1.7, "size": 0.6, "texture": 0.9, "count": 2.2, "where": 0.8, "relation": 1.6,
+    "beside": 0.6, "read": 1.6, "find": 2.2, "find_all": 0.7, "at_box": 1.2, "background": 0.25, "more": 0.8, "same": 0.8,
+}  # fmt: skip
+"""How often each kind is asked in instruction tuning."""
+assert set(MIXTURE) == set(MAKERS)
+
+FOLLOW_UP, CHAT, BLIND = 0.25, 0.035, 0.035
+"""Shares of conversations with a second turn, of small talk, and of questions with no picture attached."""
+
+
+@dataclass
+class Batch:
+    """One step's data. `pixels` float32 [B, 3, side, side] normalised, or None for text alone."""
+
+    pixels: torch.Tensor | None
+    text: PackedText | None
+    classes: torch.Tensor | None = None
+    boxes: torch.Tensor | None = None
+    background: torch.Tensor | None = None
+    owner: torch.Tensor | None = None
+    scenes: Sequence[Scene] = ()
+
+
+@dataclass(frozen=True)
+class PictureSize:
+    """What the image processor makes: `side_px` square pictures cut into `patch_px` patches."""
+
+    side_px: int
+    patch_px: int
+    mean: float = 0.5
+    std: float = 0.25
+
+    @property
+    def tokens(self) -> int:
+        return (self.side_px // self.patch_px) ** 2
+
+
+def pixels(scene: Scene, size: PictureSize, noise: np.random.RandomState | None) -> np.ndarray:
+    """The scene as its processor would hand it over, float32 [3, side, side]. With `noise`, roughened for training.
+
+    Drawn at three times the side and resized with the processor's own filter, which equals a
+    512 px drawing put through the processor to within a grey level or two.
+    """
+    factor = 3 if noise is None else noise.randint(3, 5)
+    picture = draw(scene, size.side_px * factor, supersample=1).resize((size.side_px, size.side_px), Image.Resampling.BICUBIC)
+    values = np.asarray(picture, np.float32).transpose(2, 0, 1) / 255
+    if noise is not None:
+        values = values * noise.uniform(0.92, 1.08) + noise.uniform(-0.04, 0.04)
+        values = values + noise.normal(0, noise.uniform(0, 0.025), values.shape).astype(np.float32)
+    return ((np.clip(values, 0, 1) - size.mean) / size.std).astype(np.float32)
+
+
+class Batches:
+    """Makes the batches of every stage. Stages are numbered; see `stages.STAGES`."""
+
+    def __init__(self, packer: Packer, size: PictureSize) -> None:
+        self.packer, self.size = packer, size
+        self.blind_packer = Packer(packer.tokenizer, 0, packer.text_tokens)
+        self.blind_packer._encoded = packer._encoded
+
+    def tower(self, stage: int, indices: Sequence[int]) -> Batch:
+        """Crowded pictures with the facts of every patch."""
+        scenes = [
+            make_scene(trained_seed(stage, i), things=3 + (i * 7) % 4 if i % 8 else None, label=i % 2 == 0) for i in indices
+        ]
+        return self._seen(scenes, stage, indices, None)
+
+    def language(self, stage: int, indices: Sequence[int]) -> Batch:
+        """Text alone: scenes described in words, then questions that the words answer."""
+        rows = []
+        for i in indices:
+            rng = random.Random(trained_seed(stage, i))
+            talks: list[Conversation] = []
+            while len(talks) < 12:
+                scene = make_scene(rng.randrange(2**30))
+                told = _question(rng, scene, "describe").answer
+                kinds = rng.sample(("exist", "colour", "shape", "size", "texture", "count", "more", "same", "background", "read"), 2)
+                for kind in kinds:
+                    if question := ask(rng, scene, kind, typed=True):
+                        talks.append(Conversation((Turn(kind, f"{told} {question.text}", question.answer),)))
+                talks.append(Conversation((Turn("describe", _question(rng, scene, "describe").text, told),)))
+                if rng.random() < 0.3:
+                    talk = smalltalk.chat(rng, typed=True)
+                    talks.append(Conversation((Turn("chat", talk.text, talk.answer),)))
+            rows.append(self.blind_packer.row(talks))
+        return Batch(None, self.blind_packer.batch(rows))
+
+    def align(self, stage: int, indices: Sequence[int]) -> Batch:
+        """Pictures with captions: what a connector is aligned on."""
+        scenes, rows = [], []
+        for i in indices:
+            seed = trained_seed(stage, i)
+            rng = random.Random(seed + 1)
+            scene = make_scene(seed)
+            asked = [_question(rng, scene, "describe") for _ in range(3)]
+            asked += [q for _ in range(6) if (q := ask(rng, scene, rng.choice(("at_box", "background", "read")), typed=True))]
+            rows.append(self.packer.row([Conversation((_turn(q),)) for q in asked]))
+            scenes.append(scene)
+        return self._seen(scenes, stage, indices, self.packer.batch(rows))
+
+    def instruct(self, stage: int, indices: Sequence[int]) -> Batch:
+        """Pictures with conversations of every kind."""
+        scenes, rows = [], []
+        for i in indices:
+            seed = trained_seed(stage, i)
+            scene = make_scene(seed, label=i % 2 == 0)
+            rows.append(self.packer.row(conversations(random.Random(seed + 1), scene)))
+            scenes.append(scene)
+        return self._seen(scenes, stage, indices, self.packer.batch(rows))
+
+    def _seen(self, scenes: Sequence[Scene], stage: int, indices: Sequence[int], text: PackedText | None) -> Batch:
+        noises = [np.random.RandomState((stage * 7_919 + i) % 2**32) for i in indices]
+        images = np.stack([pixels(scene, self.size, noise) for scene, noise in zip(scenes, noises, strict=True)])
+        facts: list[PatchFacts] = [patch_facts(scene, self.size.side_px, self.size.patch_px) for scene in scenes]
+        return Batch(
+            torch.from_numpy(images), text,
+            torch.from_numpy(np.stack([f.classes for f in facts])),
+            torch.from_numpy(np.stack([f.boxes for f in facts])),
+            torch.tensor([f.background for f in facts]),
+            torch.from_numpy(np.stack([f.owner for f in facts])),
+            scenes,
+        )  # fmt: skip
+
+
+def conversations(rng: random.Random, scene: Scene, count: int = 40) -> list[Conversation]:
+    """Conversations about a scene in the mixture's proportions: some with a second turn, some blind, some small talk."""
+    talks: list[Conversation] = []
+    kinds = rng.choices(tuple(MIXTURE), tuple(MIXTURE.values()), k=count)
+    for kind in kinds:
+        draw_of = rng.random()
+        if draw_of < CHAT:
+            talk = smalltalk.chat(rng, typed=True)
+            talks.append(Conversation((_turn(talk),), blind=rng.random() < 0.5))
+            continue
+        question = ask(rng, scene, kind, typed=True)
+        if question is None:
+            continue
+        if draw_of < CHAT + BLIND:
+            talks.append(_blind(rng, scene, question))
+            continue
+        turns = [_turn(question)]
+        if rng.random() < FOLLOW_UP:
+            after = follow(rng, scene, question, typed=True) if rng.random() < 0.6 else None
+            after = after or ask(rng, scene, rng.choice(kinds), typed=True)
+            if after is not None:
+                turns.append(_turn(after))
+        talks.append(Conversation(tuple(turns)))
+    return talks
+
+
+def _blind(rng: random.Random, scene: Scene, question: Question) -> Conversation:
+    """A question with no picture: either a scene told in words, or the honest answer that there is none."""
+    if question.kind in ("exist", "colour", "shape", "size", "texture", "count", "more", "same") and rng.random() < 0.4:
+        told = _question(rng, scene, "describe").answer
+        return Conversation((Turn(question.kind, f"{told} {question.text}", question.answer),), blind=True)
+    return Conversation((Turn("no_picture", question.text, smalltalk.NO_PICTURE),), blind=True)
+
+
+def _question(rng: random.Random, scene: Scene, kind: str) -> Question:
+    question = ask(rng, scene, kind, typed=True)
+    assert question is not None, f"{kind} can be asked of any scene"
+    return question
+
+
+def _turn(question: Question) -> Turn:
+    return Turn(question.kind, question.text, question.answer)

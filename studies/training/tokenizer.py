@@ -1,0 +1,73 @@
+"""The built-in checkpoints' tokenizer: byte-level BPE over the drawn world's own English.
+
+Every word of a trained wording is one token; any other text still encodes, byte by byte. Digits stay
+single, so that reading "57" is reading 5 and 7. A space is put before every piece of text, so that
+"red" is the same token at the start of an answer and in the middle of one.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from ..world import locations, smalltalk
+from ..world.questions import MAKERS, ask
+from ..world.scene import make_scene
+
+PAD, BOS, EOS, SYSTEM, USER, ASSISTANT, IMAGE = "<pad>", "<bos>", "<eos>", "<system>", "<user>", "<assistant>", "<image>"
+VOCABULARY = 1100
+
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}{{ '<' + message['role'] + '>' }}"
+    "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}"
+    "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+def corpus(scenes: int = 3000) -> list[str]:
+    """Text the tokenizer is trained on: questions, answers and small talk of the training world."""
+    rng = random.Random(20)
+    lines = []
+    for seed in range(scenes):
+        scene = make_scene(seed)
+        for kind in MAKERS:
+            if question := ask(rng, scene, kind, typed=True):
+                lines += [question.text, question.answer]
+        if seed % 2:
+            talk = smalltalk.chat(rng, typed=True)
+            lines += [talk.text, talk.answer]
+    lines += [smalltalk.NO_PICTURE, "It has that one, and its, does it have"] * 20
+    return [re.sub(r"<loc\d{4}>", " ", line) for line in lines]
+
+
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    """The tokenizer, with the chat template that `apply_chat_template` uses. The same on every machine."""
+    core = Tokenizer(models.BPE())
+    # A leading space on every piece, never two: Prepend alone would double the one after a location token.
+    core.normalizer = normalizers.Sequence([normalizers.Prepend(" "), normalizers.Replace(Regex(" {2,}"), " ")])
+    core.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(r" ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+"), "isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+    ])
+    core.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        min_frequency=8,
+        special_tokens=[PAD, BOS, EOS, SYSTEM, USER, ASSISTANT, IMAGE],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    core.train_from_iterator(corpus(), trainer)
+    core.add_tokens([AddedToken(token, special=False, normalized=False) for token in locations.TOKENS])
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token=PAD, bos_token=BOS, eos_token=EOS,
+        additional_special_tokens=[SYSTEM, USER, ASSISTANT, IMAGE],
+        model_max_length=2048, clean_up_tokenization_spaces=False,
+    )  # fmt: skip
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
