@@ -1,0 +1,92 @@
+"""What a model call says while it runs. Immutable, picklable, no tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .grid import ImageGrid
+
+Reason = Literal["end", "length", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The call waits; `ahead` calls come first."""
+
+    ahead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Nothing new for a while. Sent so that whoever relays events can show time passing, or leave."""
+
+    elapsed_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The pictures are encoded. `cached_images` of `images` came from the encoder cache."""
+
+    visual_tokens: int
+    images: int
+    cached_images: int
+    ms: float
+    grid: ImageGrid | None = field(default=None, repr=False)
+
+    @property
+    def cached(self) -> bool:
+        return self.images > 0 and self.cached_images == self.images
+
+
+@dataclass(frozen=True, slots=True)
+class Prefilled:
+    """The prompt is read. `reused_tokens` of `prompt_tokens` came from the conversation's keys and values.
+
+    `ms` is the time from the start of the call to the first token's scores.
+    """
+
+    prompt_tokens: int
+    reused_tokens: int
+    ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A candidate for a token's place."""
+
+    id: int
+    text: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One generated token.
+
+    `text` is what it adds to the answer; empty inside a character of several tokens. `logprob` is the
+    natural logarithm of its probability before temperature and top-p. `alternatives` are the most
+    likely tokens at that place, the chosen one included, best first. `given` tokens were not chosen
+    by the model: the answer was made to begin with them.
+    """
+
+    index: int
+    id: int
+    text: str
+    logprob: float
+    alternatives: tuple[Alternative, ...] = ()
+    given: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The answer is complete, or was stopped. `text` is the whole answer, `decode_ms` from first to last token."""
+
+    run_id: str
+    text: str
+    reason: Reason
+    new_tokens: int
+    decode_ms: float
+
+
+Event = Queued | Waiting | Encoded | Prefilled | Token | Finished

@@ -1,0 +1,131 @@
+"""Files to pictures, safely: the only way into the core for anything a user gives.
+
+The header is read before any pixel is decoded, so a bomb costs nothing. What had to be done to a
+picture (turned upright, flattened, first frame taken) is said in `Picture.notes`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import PurePath
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .errors import PictureError
+from .prompt import ImagePart
+
+MAX_BYTES = 25_000_000
+MAX_PIXELS = 40_000_000
+MAX_ASPECT = 200
+FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp", "TIFF": "image/tiff"}
+_SUFFIXES = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF", "bmp": "BMP", "tif": "TIFF", "tiff": "TIFF"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An opened file. `part` goes into prompts; `notes` are sentences for the user, most often none."""
+
+    part: ImagePart
+    notes: tuple[str, ...] = ()
+
+
+def open_picture(data: bytes, name: str = "") -> Picture:
+    """The picture in these file bytes, upright RGB. Raises PictureError with a cure where there is none.
+
+    PNG, JPEG, WebP, GIF, BMP and TIFF up to 25 MB and 40 megapixels. CMYK, palette, 16-bit and
+    transparent pictures are brought to 8-bit RGB; of an animation the first frame is taken.
+    """
+    shown = _short(name) or "The file"
+    if not data:
+        raise PictureError(f"{shown} is empty (0 bytes). Choose the picture again.")
+    if len(data) > MAX_BYTES:
+        raise PictureError(f"{shown} has {len(data) / 1e6:.0f} MB; at most {MAX_BYTES / 1e6:.0f} MB are read. Save it smaller.")
+    notes: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(data), formats=tuple(FORMATS)) as opened:
+                _check_size(shown, opened)
+                kind = str(opened.format)
+                image = _upright_rgb(opened, notes)
+        except PictureError:
+            raise
+        except UnidentifiedImageError as error:
+            raise PictureError(f"{shown} is {_guess(data)}. Save it as PNG, JPEG or WebP.") from error
+        except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+            raise PictureError(f"{shown} is damaged or cut off and could not be read whole. Save or download it again.") from error
+    claimed = _SUFFIXES.get(PurePath(name).suffix.lstrip(".").lower())
+    if claimed and claimed != kind:
+        notes.insert(0, f"{shown} is a {kind} file despite its name.")
+    part = ImagePart(image, data, FORMATS[kind], hashlib.sha256(data).hexdigest(), _short(name))
+    return Picture(part, tuple(notes))
+
+
+def from_image(image: Image.Image, name: str = "") -> ImagePart:
+    """A picture held in memory, as the prompt part its PNG file would give."""
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "PNG")
+    return open_picture(buffer.getvalue(), name).part
+
+
+def _check_size(shown: str, image: Image.Image) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise PictureError(f"{shown} has {width} x {height} pixels; at most {MAX_PIXELS // 10**6} megapixels are opened. Scale it down.")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise PictureError(f"{shown} is {width} x {height} pixels, too long and thin for a model. Crop it.")
+
+
+def _upright_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
+    if getattr(image, "n_frames", 1) > 1:
+        notes.append(f"The file has {image.n_frames} frames; the first is used.")
+        image.seek(0)
+    image.load()
+    turned = ImageOps.exif_transpose(image)
+    if image.getexif().get(0x0112, 1) != 1:
+        notes.append("The picture was turned upright as its camera says.")
+    if turned.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
+        notes.append("The picture has more than 8 bits a channel; they were scaled to 8.")
+        return _to_8_bit(turned).convert("RGB")
+    if turned.mode == "CMYK":
+        notes.append("The picture is CMYK; it was converted to RGB without its colour profile.")
+    if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
+        with_alpha = turned.convert("RGBA")
+        flat = Image.new("RGBA", with_alpha.size, (255, 255, 255, 255))
+        flat.alpha_composite(with_alpha)
+        if with_alpha.getextrema()[3][0] < 255:
+            notes.append("Transparent parts were laid on white.")
+        return flat.convert("RGB")
+    return turned.convert("RGB")
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.float64)
+    low, high = (0.0, 65535.0) if image.mode.startswith("I") and values.max(initial=0) > 255 else (values.min(), max(values.max(), values.min() + 1))
+    return Image.fromarray(np.clip(np.round((values - low) / (high - low) * 255), 0, 255).astype(np.uint8))
+
+
+def _guess(data: bytes) -> str:
+    head = data[:512].lstrip().lower()
+    if head.startswith(b"<svg") or (head.startswith(b"<?xml") and b"<svg" in data[:4096].lower()):
+        return "an SVG drawing, which is code rather than pixels and is not run here"
+    if head.startswith((b"<!doctype", b"<html")):
+        return "a web page, not a picture"
+    if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif"):
+        return "an HEIC or AVIF photo, which is not supported"
+    if data[4:8] == b"ftyp" or head.startswith(b"\x1a\x45\xdf\xa3"):
+        return "a video, not a picture"
+    if head.startswith(b"%pdf"):
+        return "a PDF, not a picture"
+    return "no picture of a known kind"
+
+
+def _short(name: str) -> str:
+    """A file name fit for a sentence: its last part, no control characters, at most 60 characters."""
+    base = PurePath(name.replace("\\", "/")).name
+    clean = "".join(c for c in base if c.isprintable())
+    return clean if len(clean) <= 60 else f"{clean[:28]}...{clean[-28:]}"

@@ -1,0 +1,75 @@
+"""One file, one entry: every module of a package registers itself when it is imported."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Named things of one kind, found by importing every module of a package.
+
+    Modules named `base` or starting with `_` are not entries. A module that fails to import does not
+    take the others with it: its error is kept in `failures`, and a test asserts that there are none.
+    """
+
+    def __init__(self, kind: str, package: str) -> None:
+        self.kind, self.package = kind, package
+        self.failures: dict[str, str] = {}
+        self._entries: dict[str, T] = {}
+        self._scanned = False
+        self._lock = threading.RLock()
+
+    def add(self, name: str) -> Callable[[type], type]:
+        """Decorator: make one instance of the class the entry of this name. Raises ValueError for a taken name."""
+
+        def register(cls: type) -> type:
+            if name in self._entries:
+                other = type(self._entries[name]).__module__
+                raise ValueError(f"Two {self.kind} entries are named {name!r}: {other} and {cls.__module__}.")
+            self._entries[name] = cls()
+            return cls
+
+        return register
+
+    def __getitem__(self, name: str) -> T:
+        self._scan()
+        if name not in self._entries:
+            failed = "".join(f" {module} failed to load: {error}." for module, error in self.failures.items())
+            raise KeyError(f"There is no {self.kind} named {name!r}. Known: {', '.join(sorted(self._entries)) or 'none'}.{failed}")
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._scan()
+        return iter(sorted(self._entries))
+
+    def __len__(self) -> int:
+        self._scan()
+        return len(self._entries)
+
+    def __contains__(self, name: Any) -> bool:
+        self._scan()
+        return name in self._entries
+
+    def values(self) -> list[T]:
+        """The entries, by name."""
+        return [self[name] for name in self]
+
+    def _scan(self) -> None:
+        with self._lock:
+            if self._scanned:
+                return
+            self._scanned = True
+            package = importlib.import_module(self.package)
+            for info in pkgutil.iter_modules(package.__path__):
+                if info.name.startswith("_") or info.name == "base":
+                    continue
+                try:
+                    importlib.import_module(f"{self.package}.{info.name}")
+                except Exception as error:  # kept and shown; one broken file must not hide the others
+                    self.failures[info.name] = f"{type(error).__name__}: {error}"
