@@ -1,0 +1,115 @@
+"""What a family file says: which models it answers for, how they are asked, where their visual tokens look."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from ..grid import ImageGrid
+from ..memory import ByteCache
+from ..prompt import Prompt
+
+PICTURE_BYTES = 64 * 2**20
+
+
+class Capability(str, Enum):
+    """What a checkpoint can be used for. Panels say which they need."""
+
+    GENERATE = "generate"
+    GRID = "grid"
+    MULTI_IMAGE = "multi_image"
+    ATTENTION = "attention"
+    GRADIENTS = "gradients"
+
+
+@dataclass
+class Parts:
+    """A loaded checkpoint, in pieces."""
+
+    model: torch.nn.Module
+    tokenizer: Any
+    image_processor: Any
+    processor: Any | None
+    chat_template: str | None
+    device: torch.device
+    dtype: torch.dtype
+    pictures: ByteCache[dict[str, torch.Tensor]] = field(default_factory=lambda: ByteCache(PICTURE_BYTES))
+    """What the image processor made of pictures lately, by their id."""
+
+    @property
+    def config(self) -> Any:
+        return self.model.config
+
+    @property
+    def image_token_id(self) -> int | None:
+        return self.model.config.to_dict().get("image_token_id", self.model.config.to_dict().get("image_token_index"))
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """One picture's share of the inputs. `tensors` are what `get_image_features` takes for it alone."""
+
+    id: str
+    tensors: Mapping[str, torch.Tensor]
+    tokens: int
+
+
+@dataclass
+class Inputs:
+    """What a prompt becomes.
+
+    `tensors` is exactly what `model(**tensors)` takes, on the model's device. `ids` are the prompt's
+    token ids. `visual` int64 [T] are the positions of the visual tokens in `ids`. `images` are the
+    pictures one by one, empty where a family cannot take them apart.
+    """
+
+    tensors: dict[str, torch.Tensor]
+    ids: list[int]
+    visual: np.ndarray
+    grid: ImageGrid | None
+    images: tuple[ImageInput, ...] = ()
+    pixel_names: tuple[str, ...] = field(default=("pixel_values",))
+
+
+@dataclass(frozen=True)
+class SeenPicture:
+    """One picture as it entered the encoder. `pixels` uint8 [H, W, 3]; `box` is what it shows of source `image`."""
+
+    pixels: np.ndarray
+    image: int
+    name: str
+    box: tuple[float, float, float, float] | None
+
+
+class Family(ABC):
+    """How one family of checkpoints is asked and looked into. One file, no state."""
+
+    title: ClassVar[str]
+    model_types: ClassVar[tuple[str, ...]] = ()
+    capabilities: ClassVar[frozenset[Capability]]
+    limits: ClassVar[str] = ""
+    """One sentence on what cannot be done and why, shown beside the badges. Empty where all can."""
+    paths: ClassVar[Mapping[str, str]] = {}
+    """Role -> dotted module path: "vision", "connector", "layers", "norm", "head"."""
+
+    def answers_for(self, config: Mapping[str, Any]) -> bool:
+        """Whether this file is the one for a checkpoint with this config.json."""
+        return config.get("model_type") in self.model_types
+
+    @abstractmethod
+    def inputs(self, parts: Parts, prompt: Prompt) -> Inputs:
+        """The prompt as tensors, with the geometry of its visual tokens. Raises PromptError."""
+
+    @abstractmethod
+    def seen(self, parts: Parts, inputs: Inputs) -> list[SeenPicture]:
+        """Every picture, crop or tile as the encoder got it, un-normalised."""
+
+    def positions(self, parts: Parts, start: int, depths: torch.Tensor) -> torch.Tensor:
+        """Position ids of tokens that follow a prefix of `start` tokens, at these depths. int64 [S] -> [1, S]."""
+        return (start + depths)[None]

@@ -1,0 +1,74 @@
+"""Any other checkpoint that transformers opens as image-text-to-text: it chats, and little more is promised."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from ..chat_text import image_token, render
+from ..errors import PromptError, Unsupported
+from ..grid import ImageGrid, View
+from ..pixels import to_uint8
+from ..prompt import ImagePart, Prompt
+from ..tokens import extend, to_device, visual_positions
+from . import families
+from .base import Capability, Family, Inputs, Parts, SeenPicture
+
+ONE_IMAGE = frozenset({"blip-2", "instructblip", "kosmos-2", "florence2", "git"})
+DROPPED = frozenset({"labels", "video_metadata", "return_metadata"})
+
+
+@families.add("generic")
+class Generic(Family):
+    title = "any image-text-to-text model"
+    capabilities = frozenset({Capability.GENERATE})
+    limits = (
+        "This family has no file of its own here, so nothing ties its visual tokens to pixels: it answers, "
+        "but maps on the picture are not offered. Built-in checkpoints, LLaVA and Qwen2-VL have them."
+    )
+
+    def inputs(self, parts: Parts, prompt: Prompt) -> Inputs:
+        if parts.processor is None:
+            raise Unsupported("This checkpoint has no processor that puts pictures and text together. Choose another checkpoint.")
+        images = prompt.images
+        if len(images) > 1 and parts.config.model_type in ONE_IMAGE:
+            raise PromptError(f"{parts.config.model_type} takes one picture a prompt, not {len(images)}. Start a new chat or remove pictures.")
+        text = render(parts, prompt, plain="{images}Question: {text} Answer:")
+        try:
+            made = parts.processor(text=text if parts.chat_template is None else [text], images=_nested(parts, images), return_tensors="pt")
+        except (ValueError, TypeError, IndexError) as error:  # the processor's own checks, in its own words
+            raise PromptError(f"This checkpoint's processor refuses the prompt: {error}") from error
+        tensors = {k: v for k, v in made.items() if isinstance(v, torch.Tensor) and k not in DROPPED}
+        tensors = to_device(extend(tensors, prompt.answer_tokens), parts)
+        ids = tensors["input_ids"][0].tolist()
+        visual = visual_positions(ids, parts.image_token_id)
+        names = tuple(name for name in tensors if "pixel" in name or name == "image_embeds")
+        return Inputs(tensors, ids, visual, _guess(images, len(visual)), (), names)
+
+    def seen(self, parts: Parts, inputs: Inputs) -> list[SeenPicture]:
+        pixels = inputs.tensors.get("pixel_values")
+        if pixels is None or pixels.ndim < 4 or pixels.shape[-3] != 3:
+            return []
+        flat = pixels.reshape(-1, *pixels.shape[-3:])
+        return [SeenPicture(p, 0, f"view {i + 1}", None) for i, p in enumerate(to_uint8(flat, parts.image_processor))]
+
+
+def _nested(parts: Parts, images: tuple[ImagePart, ...]):
+    """Pictures as one sample's list. Processors without a placeholder in the text want them flat."""
+    pictures = [part.image for part in images]
+    if not pictures:
+        return None
+    return pictures if parts.chat_template is None or image_token(parts) is None else [pictures]
+
+
+def _guess(images: tuple[ImagePart, ...], tokens: int) -> ImageGrid | None:
+    """A raster over each whole picture where the token count allows one. Marked as a guess."""
+    if not images or tokens % len(images):
+        return None
+    side = math.isqrt(tokens // len(images))
+    if side == 0 or side * side * len(images) != tokens:
+        return None
+    views = tuple(View((0.0, 0.0, *map(float, part.image.size)), side, side, i) for i, part in enumerate(images))
+    return ImageGrid(views, np.arange(tokens), tuple(part.image.size for part in images), exact=False)

@@ -1,0 +1,78 @@
+"""LLaVA 1.5 and its kin: a vision transformer, a two-layer MLP, a decoder. Each patch is one token, row by row.
+
+The processor decides what is seen: a centre crop (LLaVA-1.5 as converted on the Hub), the picture
+padded to a square, or the picture squashed (SigLIP).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..chat_text import render
+from ..geometry import shown_view
+from ..grid import ImageGrid
+from ..pixels import to_uint8
+from ..prompt import Prompt
+from ..tokens import extend, place_pictures, preprocess, to_device, visual_positions
+from . import families
+from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture
+
+
+@families.add("llava")
+class Llava(Family):
+    title = "LLaVA"
+    model_types = ("llava", "vipllava")
+    capabilities = frozenset({Capability.GENERATE, Capability.GRID, Capability.MULTI_IMAGE, Capability.ATTENTION, Capability.GRADIENTS})
+    paths = {
+        "vision": "model.vision_tower", "connector": "model.multi_modal_projector",
+        "layers": "model.language_model.layers", "norm": "model.language_model.norm", "head": "lm_head",
+    }  # fmt: skip
+
+    def answers_for(self, config: Mapping[str, Any]) -> bool:
+        """Pixtral calls itself LLaVA too, but writes row breaks between its patches."""
+        return super().answers_for(config) and config.get("vision_config", {}).get("model_type") != "pixtral"
+
+    def inputs(self, parts: Parts, prompt: Prompt) -> Inputs:
+        text = render(parts, prompt, plain="USER: {images}{text} ASSISTANT:")
+        made = [preprocess(parts, image) for image in prompt.images]
+        layouts = [self._layout(parts, tensors["pixel_values"]) for tensors in made]
+        token = parts.tokenizer.convert_ids_to_tokens(parts.image_token_id)
+        encoded = parts.tokenizer(place_pictures(text, token, [len(cells) for _, cells in layouts]), return_tensors="pt")
+        tensors = {name: encoded[name] for name in ("input_ids", "attention_mask")}
+        tensors = extend(tensors, prompt.answer_tokens)
+        if made:
+            tensors["pixel_values"] = torch.cat([one["pixel_values"] for one in made])
+        tensors = to_device(tensors, parts)
+        ids = tensors["input_ids"][0].tolist()
+        single = tuple(
+            ImageInput(part.id, {"pixel_values": tensors["pixel_values"][i : i + 1]}, len(layouts[i][1]))
+            for i, part in enumerate(prompt.images)
+        )
+        return Inputs(tensors, ids, visual_positions(ids, parts.image_token_id), self._grid(parts, prompt, layouts), single)
+
+    def _layout(self, parts: Parts, pixels: torch.Tensor) -> tuple[tuple[int, int], np.ndarray]:
+        """(rows, cols) of a picture's patches, and the patch of each of its tokens: -1 for a class token that is kept."""
+        patch = parts.config.vision_config.patch_size
+        rows, cols = pixels.shape[-2] // patch, pixels.shape[-1] // patch
+        keeps_class = parts.config.vision_feature_select_strategy == "full" and "siglip" not in parts.config.vision_config.model_type
+        return (rows, cols), np.concatenate([np.full(int(keeps_class), -1), np.arange(rows * cols)])
+
+    def _grid(self, parts: Parts, prompt: Prompt, layouts) -> ImageGrid | None:
+        if not layouts:
+            return None
+        views, cells, start = [], [], 0
+        for i, (part, ((rows, cols), cell)) in enumerate(zip(prompt.images, layouts, strict=True)):
+            views.append(shown_view(parts.image_processor, part.image.size, rows, cols, i))
+            cells.append(np.where(cell >= 0, cell + start, -1))
+            start += rows * cols
+        return ImageGrid(tuple(views), np.concatenate(cells), tuple(part.image.size for part in prompt.images))
+
+    def seen(self, parts: Parts, inputs: Inputs) -> list[SeenPicture]:
+        if inputs.grid is None:
+            return []
+        pictures = to_uint8(inputs.tensors["pixel_values"], parts.image_processor)
+        return [SeenPicture(p, view.image, "the picture", view.box) for p, view in zip(pictures, inputs.grid.views, strict=True)]

@@ -1,0 +1,88 @@
+"""Qwen2-VL and Qwen2.5-VL: pictures at their own size and aspect ratio, 2 x 2 patches merged to a token, M-RoPE.
+
+The processor class needs torchvision for its video half, so prompts are built from tokenizer and
+image processor here, which need nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ..chat_text import render
+from ..grid import ImageGrid, View
+from ..pixels import to_uint8
+from ..prompt import Prompt
+from ..tokens import extend, place_pictures, preprocess, to_device, visual_positions
+from . import families
+from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture
+
+PAD = "<|image_pad|>"
+
+
+@families.add("qwen2_vl")
+class Qwen2VL(Family):
+    title = "Qwen2-VL"
+    model_types = ("qwen2_vl", "qwen2_5_vl")
+    capabilities = frozenset({Capability.GENERATE, Capability.GRID, Capability.MULTI_IMAGE, Capability.ATTENTION, Capability.GRADIENTS})
+    paths = {
+        "vision": "model.visual", "connector": "model.visual.merger",
+        "layers": "model.language_model.layers", "norm": "model.language_model.norm", "head": "lm_head",
+    }  # fmt: skip
+
+    def inputs(self, parts: Parts, prompt: Prompt) -> Inputs:
+        images, merge = prompt.images, parts.image_processor.merge_size
+        made = [preprocess(parts, image) for image in images]
+        counts = [int(one["image_grid_thw"].prod()) // merge**2 for one in made]
+        text = place_pictures(render(parts, prompt, plain="{images}{text}\n"), PAD, counts)
+        encoded = parts.tokenizer(text, return_tensors="pt")
+        tensors = extend({name: encoded[name] for name in ("input_ids", "attention_mask")}, prompt.answer_tokens)
+        if images:
+            tensors |= {name: torch.cat([one[name] for one in made]) for name in ("pixel_values", "image_grid_thw")}
+            # Positions in two dimensions are made from these.
+            tensors["mm_token_type_ids"] = (tensors["input_ids"] == parts.image_token_id).int()
+        tensors = to_device(tensors, parts)
+        ids = tensors["input_ids"][0].tolist()
+        visual = visual_positions(ids, parts.image_token_id)
+        return Inputs(tensors, ids, visual, self._grid(images, made, merge), self._single(tensors, images, counts))
+
+    def _grid(self, images, made, merge: int) -> ImageGrid | None:
+        if not images:
+            return None
+        views = []
+        for i, (part, one) in enumerate(zip(images, made, strict=True)):
+            _, rows, cols = one["image_grid_thw"][0].tolist()
+            views.append(View((0.0, 0.0, *map(float, part.image.size)), rows // merge, cols // merge, i))
+        tokens = sum(view.rows * view.cols for view in views)
+        return ImageGrid(tuple(views), np.arange(tokens), tuple(part.image.size for part in images))
+
+    def _single(self, tensors, images, counts: list[int]) -> tuple[ImageInput, ...]:
+        found, at = [], 0
+        for i, part in enumerate(images):
+            shape = tensors["image_grid_thw"][i : i + 1]
+            patches = int(shape.prod())
+            one = {"pixel_values": tensors["pixel_values"][at : at + patches], "image_grid_thw": shape}
+            found.append(ImageInput(part.id, one, counts[i]))
+            at += patches
+        return tuple(found)
+
+    def seen(self, parts: Parts, inputs: Inputs) -> list[SeenPicture]:
+        found = []
+        for image, view in zip(inputs.images, inputs.grid.views if inputs.grid else (), strict=True):
+            picture = _unfold(image.tensors["pixel_values"], image.tensors["image_grid_thw"][0].tolist(), parts.image_processor)
+            found.append(SeenPicture(to_uint8(picture[None], parts.image_processor)[0], view.image, "the picture", view.box))
+        return found
+
+    def positions(self, parts: Parts, start: int, depths: torch.Tensor) -> torch.Tensor:
+        """Three equal rows, shifted by what the pictures saved: the model keeps that as `rope_deltas`."""
+        delta = parts.model.model.rope_deltas
+        shift = 0 if delta is None else int(delta.flatten()[0])
+        return (start + shift + depths)[None, None].expand(3, 1, -1)
+
+
+def _unfold(patches: torch.Tensor, shape: list[int], processor) -> torch.Tensor:
+    """Flattened patches in merge order, [patches, 3 * t * p * p], back to a picture [3, H, W]."""
+    _, rows, cols = shape
+    p, m, t = processor.patch_size, processor.merge_size, processor.temporal_patch_size
+    blocks = patches.reshape(rows // m, cols // m, m, m, 3, t, p, p)[:, :, :, :, :, 0]  # [r, c, m, m, 3, p, p]
+    return blocks.permute(4, 0, 2, 5, 1, 3, 6).reshape(3, rows * p, cols * p)
