@@ -17,8 +17,10 @@ import torch
 from .memory import ByteCache, size_bytes
 
 LIMIT_BYTES = 512 * 2**20
-KEPT = ("pooler_output", "deepstack_features")
-"""What a decoder takes from an encoder's output. Hidden states of every layer would be ten times as much."""
+LEFT_OUT = ("hidden_states", "attentions")
+"""Fields of an encoder's output that no decoder reads. Hidden states of every layer would be ten times the rest."""
+JOINED = ("pooler_output", "deepstack_features")
+"""Fields that are put together when pictures were encoded one by one."""
 
 
 class EncoderCache:
@@ -75,7 +77,7 @@ def joined(outputs: Sequence[Any]) -> Any:
     if len(outputs) == 1:
         return copy.copy(outputs[0])
     fields: dict[str, Any] = {}
-    for name in KEPT:
+    for name in JOINED:
         values = [output[name] for output in outputs if output.get(name) is not None]
         if not values:
             continue
@@ -89,4 +91,4 @@ def joined(outputs: Sequence[Any]) -> Any:
 
 
 def _slim(output: Any) -> Any:
-    return type(output)(**{name: output[name] for name in KEPT if output.get(name) is not None})
+    return type(output)(**{name: value for name, value in output.items() if name not in LEFT_OUT})

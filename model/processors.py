@@ -61,11 +61,11 @@ class NoVideo(dict):
     """
 
     model_input_names: ClassVar[list[str]] = []
+    num_frames: ClassVar[None] = None  # SmolVLM's apply_chat_template reads these two for pictures as well
+    fps: ClassVar[None] = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
         raise Unsupported("Video is given to a checkpoint as single frames. Sample frames from it and give those as pictures.")
-
-    fetch_videos = __call__
 
 
 def load_processors(folder_or_repo: str, *, revision: str | None = None, local_files_only: bool = False) -> Processors:

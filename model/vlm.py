@@ -121,7 +121,7 @@ class VisionLanguageModel:
         if not any(name in rest for name in inputs.pixel_names):
             return rest, 0
         plain = {k: v for k, v in rest.items() if k not in inputs.pixel_names}
-        needed = [i for i, at in enumerate(image_starts(inputs)) if at >= start] if inputs.images else []
+        needed = [i for i, (at, _) in enumerate(image_spans(inputs)) if at >= start]
         if start and not needed:
             return plain, 0
         if not self.fast.features or not inputs.images:
@@ -155,13 +155,13 @@ class VisionLanguageModel:
         )
 
 
-def image_starts(inputs: Inputs) -> list[int]:
-    """Where each picture's first visual token stands in the prompt."""
-    starts, at = [], 0
+def image_spans(inputs: Inputs) -> list[tuple[int, int]]:
+    """Where each picture's visual tokens stand in the prompt: the first, and the one after the last."""
+    spans, at = [], 0
     for image in inputs.images:
-        starts.append(int(inputs.visual[at]))
+        spans.append((int(inputs.visual[at]), int(inputs.visual[at + image.tokens - 1]) + 1))
         at += image.tokens
-    return starts
+    return spans
 
 
 def token_names(inputs: Inputs, image_ids: Sequence[str]) -> list[Any]:
@@ -293,8 +293,4 @@ def reusable(inputs: Inputs, shared: int, features: bool) -> int:
         return shared
     if not inputs.images or not features:
         return shared if shared > int(inputs.visual[-1]) else 0
-    ends = [start + image.tokens for start, image in zip(image_starts(inputs), inputs.images, strict=True)]
-    for start, end in zip(image_starts(inputs), ends, strict=True):
-        if start < shared < end:
-            return start
-    return shared
+    return next((start for start, end in image_spans(inputs) if start < shared < end), shared)

@@ -53,7 +53,10 @@ class Parts:
 
 @dataclass(frozen=True)
 class ImageInput:
-    """One picture's share of the inputs. `tensors` are what `get_image_features` takes for it alone."""
+    """One picture's share of the inputs. `tensors` are what `get_image_features` takes for it alone.
+
+    A family that cannot take pictures apart gives one for all of them together.
+    """
 
     id: str
     tensors: Mapping[str, torch.Tensor]
@@ -66,7 +69,7 @@ class Inputs:
 
     `tensors` is exactly what `model(**tensors)` takes, on the model's device. `ids` are the prompt's
     token ids. `visual` int64 [T] are the positions of the visual tokens in `ids`. `images` are the
-    pictures one by one, empty where a family cannot take them apart.
+    pictures one by one; empty where there are none, or none can be encoded apart from the text.
     """
 
     tensors: dict[str, torch.Tensor]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import numpy as np
 import torch
 
 from ..chat_text import image_token, render
+from ..encoder_cache import takes_features
 from ..errors import PromptError, Unsupported
 from ..grid import ImageGrid, View
 from ..pixels import to_uint8
 from ..prompt import ImagePart, Prompt
 from ..tokens import extend, to_device, visual_positions
 from . import families
-from .base import Capability, Family, Inputs, Parts, SeenPicture
+from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture
 
 ONE_IMAGE = frozenset({"blip-2", "instructblip", "kosmos-2", "florence2", "git"})
+UNTEMPLATED = {"blip-2": "Question: {text} Answer:", "instructblip": "{text}", "kosmos-2": "{text}", "florence2": "{text}", "git": "{text}"}
+"""How kinds without a chat template are asked. Their processors put the picture's tokens in by themselves."""
 DROPPED = frozenset({"labels", "video_metadata", "return_metadata"})
 
 
@@ -35,7 +39,7 @@ class Generic(Family):
         images = prompt.images
         if len(images) > 1 and parts.config.model_type in ONE_IMAGE:
             raise PromptError(f"{parts.config.model_type} takes one picture a prompt, not {len(images)}. Start a new chat or remove pictures.")
-        text = render(parts, prompt, plain="{images}Question: {text} Answer:")
+        text = render(parts, prompt, plain=UNTEMPLATED.get(parts.config.model_type, "{images}{text}"))
         try:
             made = parts.processor(text=text if parts.chat_template is None else [text], images=_nested(parts, images), return_tensors="pt")
         except (ValueError, TypeError, IndexError) as error:  # the processor's own checks, in its own words
@@ -45,7 +49,7 @@ class Generic(Family):
         ids = tensors["input_ids"][0].tolist()
         visual = visual_positions(ids, parts.image_token_id)
         names = tuple(name for name in tensors if "pixel" in name or name == "image_embeds")
-        return Inputs(tensors, ids, visual, _guess(images, len(visual)), (), names)
+        return Inputs(tensors, ids, visual, _guess(images, len(visual)), _together(parts, images, tensors, visual), names)
 
     def seen(self, parts: Parts, inputs: Inputs) -> list[SeenPicture]:
         pixels = inputs.tensors.get("pixel_values")
@@ -61,6 +65,15 @@ def _nested(parts: Parts, images: tuple[ImagePart, ...]):
     if not pictures:
         return None
     return pictures if parts.chat_template is None or image_token(parts) is None else [pictures]
+
+
+def _together(parts: Parts, images, tensors: dict[str, torch.Tensor], visual: np.ndarray) -> tuple[ImageInput, ...]:
+    """All pictures as one input of the encoder, where the model has a method that encodes them alone."""
+    if not images or not len(visual) or not takes_features(parts.model):
+        return ()
+    wanted = inspect.signature(parts.model.base_model.get_image_features).parameters
+    alone = {name: value for name, value in tensors.items() if name in wanted}
+    return (ImageInput("|".join(image.id for image in images), alone, len(visual)),) if "pixel_values" in alone else ()
 
 
 def _guess(images: tuple[ImagePart, ...], tokens: int) -> ImageGrid | None:
