@@ -25,10 +25,20 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, ProcessorMixin
+from transformers import CONFIG_MAPPING, AutoConfig, AutoImageProcessor, AutoTokenizer, ProcessorMixin
+from transformers import __version__ as version
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING, processor_class_from_name
 
-from .errors import BrokenCheckpoint, GatedCheckpoint, NoNetwork, RemoteCode, UnknownCheckpoint, Unsupported, WorkbenchError
+from .errors import (
+    BrokenCheckpoint,
+    GatedCheckpoint,
+    NoNetwork,
+    NotAVisionLanguageModel,
+    RemoteCode,
+    UnknownCheckpoint,
+    Unsupported,
+    WorkbenchError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +47,7 @@ _VOCABULARIES = (
 )  # fmt: skip
 _PATTERNS = ["*.json", "*.jinja", "*.model", "*.txt"]
 _CURE = "Copy the file again from where the checkpoint came from, or download the checkpoint again."
+_LOCAL = {"trust_remote_code": False, "local_files_only": True}
 
 
 @dataclass
@@ -76,10 +87,9 @@ def load_processors(folder_or_repo: str, *, revision: str | None = None, local_f
     """
     folder = _folder(folder_or_repo, revision, local_files_only)
     settings = {name: _json(folder / f"{name}.json") for name in ("processor_config", "preprocessor_config", "tokenizer_config")}
-    config = _config(folder)
+    config, template = _config(folder), _chat_template(folder, settings)
     tokenizer = _tokenizer(folder, config)
-    image_processor = _image_processor(folder, config, settings)
-    template = _chat_template(folder, settings)
+    image_processor = _image_processor(folder, settings)
     processor = _processor(folder, config, settings, {"tokenizer": tokenizer, "image_processor": image_processor})
     if processor is not None:
         processor.chat_template = template
@@ -96,9 +106,9 @@ def _folder(source: str, revision: str | None, local_files_only: bool) -> Path:
     except GatedRepoError as error:
         raise GatedCheckpoint(f"{at} is gated. Accept its licence on huggingface.co and log in with 'hf auth login'.") from error
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
-        raise UnknownCheckpoint(f"There is no folder and no Hub repository {at}. Check the spelling; a private one needs 'hf auth login'.") from error
+        raise UnknownCheckpoint(f"There is no folder or Hub repository {at}. A private one needs 'hf auth login'.") from error
     except (LocalEntryNotFoundError, HfHubHTTPError) as error:
-        raise NoNetwork(f"{at} is not on this machine and the Hub cannot be reached. Connect, or choose a checkpoint that is here.") from error
+        raise NoNetwork(f"{at} is not on this machine and the Hub cannot be reached. Choose one that is here.") from error
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -110,7 +120,7 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise BrokenCheckpoint(f"{path.name} of {path.parent.name} cannot be read: {_first_line(error)}. {_CURE}") from error
     if not isinstance(found, dict):
-        raise BrokenCheckpoint(f"{path.name} of {path.parent.name} holds a {type(found).__name__} and should hold an object. {_CURE}")
+        raise BrokenCheckpoint(f"{path.name} of {path.parent.name} holds a {type(found).__name__}, not an object. {_CURE}")
     return found
 
 
@@ -125,9 +135,13 @@ def _reading(folder: Path, what: str) -> Iterator[None]:
         raise Unsupported(f"The {what} of {folder.name} needs a package that is not installed: {_first_line(error)}.") from error
     except Exception as error:
         if "trust_remote_code" in str(error):
-            raise RemoteCode(f"The {what} of {folder.name} is Python code of its own, which is not run here. Choose another checkpoint.") from error
+            raise RemoteCode(
+                f"The {what} of {folder.name} is its own Python code, which is not run. Choose another checkpoint."
+            ) from error
         if "Missing optional dependencies: torchvision" in str(error):
-            raise Unsupported(f"The {what} of {folder.name} exists for torchvision only. Install torchvision, or choose another checkpoint.") from error
+            raise Unsupported(
+                f"The {what} of {folder.name} works with torchvision only. Install it, or choose another checkpoint."
+            ) from error
         raise BrokenCheckpoint(f"The {what} of {folder.name} cannot be read: {_first_line(error)}. {_CURE}") from error
 
 
@@ -137,10 +151,22 @@ def _first_line(error: Exception) -> str:
 
 
 def _config(folder: Path) -> Any:
-    if not _json(folder / "config.json"):
+    written = _json(folder / "config.json")
+    if not written:
         raise BrokenCheckpoint(f"{folder.name} has no config.json. {_CURE}")
+    kind = written.get("model_type")
+    if not kind:
+        raise BrokenCheckpoint(f"config.json of {folder.name} has no model_type. {_CURE}")
+    if kind not in CONFIG_MAPPING and "auto_map" in written:
+        raise RemoteCode(
+            f"{folder.name} is a {kind!r}, which is its own Python code. That is not run. Choose another checkpoint."
+        )
+    if kind not in CONFIG_MAPPING:
+        raise NotAVisionLanguageModel(
+            f"{folder.name} is a {kind!r}, which transformers {version} does not know. Choose another checkpoint."
+        )
     with _reading(folder, "configuration (config.json)"):
-        return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        return AutoConfig.from_pretrained(folder, **_LOCAL)
 
 
 def _tokenizer(folder: Path, config: Any | None = None) -> Any:
@@ -148,14 +174,15 @@ def _tokenizer(folder: Path, config: Any | None = None) -> Any:
     if not any((folder / name).is_file() for name in _VOCABULARIES):
         raise BrokenCheckpoint(f"{folder.name} has no tokenizer: none of {', '.join(_VOCABULARIES)} is there. {_CURE}")
     with _reading(folder, "tokenizer (tokenizer.json)"):
-        return AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False, local_files_only=True)
+        return AutoTokenizer.from_pretrained(folder, config=config, **_LOCAL)
 
 
-def _image_processor(folder: Path, config: Any, settings: dict[str, dict[str, Any]]) -> Any:
+def _image_processor(folder: Path, settings: dict[str, dict[str, Any]]) -> Any:
     if not settings["preprocessor_config"] and "image_processor" not in settings["processor_config"]:
-        raise BrokenCheckpoint(f"{folder.name} has no preprocessor_config.json, so its picture size and colours are unknown. {_CURE}")
+        raise BrokenCheckpoint(f"{folder.name} has no preprocessor_config.json, so its picture size is unknown. {_CURE}")
+    # Without the config: given one, an unknown class is replaced by the model type's usual one, and nobody is told.
     with _reading(folder, "image processor (preprocessor_config.json)"):
-        return AutoImageProcessor.from_pretrained(folder, config=config, backend="pil", trust_remote_code=False, local_files_only=True)
+        return AutoImageProcessor.from_pretrained(folder, backend="pil", **_LOCAL)
 
 
 def _chat_template(folder: Path, settings: dict[str, dict[str, Any]]) -> str | None:
