@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from . import hub, loading, scoring, selftest
@@ -226,6 +227,12 @@ class Core:
         for _ in self.load(checkpoint):
             pass
         return self.worker.call(lambda: scoring.score_many(self._vlm(checkpoint), prompts, answers))
+
+    def forced(self, checkpoint: Checkpoint, prompt: Prompt, answer: str) -> np.ndarray:
+        """Whether each token of an answer is the most likely one after the true tokens before it. bool [tokens]."""
+        for _ in self.load(checkpoint):
+            pass
+        return self.worker.call(lambda: scoring.forced(self._vlm(checkpoint), prompt, answer))
 
     def look(self, checkpoint: Checkpoint, prompt: Prompt) -> Sight:
         """What the model sees of a prompt, without running it."""

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -37,6 +36,8 @@ from .errors import (
     UnsafeWeights,
 )
 
+_TRANSPORT = HfHubHTTPError.__mro__[1]
+"""What the Hub client's HTTP library raises: httpx's error, or httpx2's in newer clients."""
 PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
 UNSAFE = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
 _ELEMENT_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2}
@@ -178,7 +179,7 @@ def _remote_size(checkpoint: Checkpoint) -> int:
     """Bytes of safetensors in a repository; 0 where the Hub cannot be asked, as with a cached copy offline."""
     try:
         info = HfApi().model_info(checkpoint.source, revision=checkpoint.revision, files_metadata=True)
-    except (HfHubHTTPError, OfflineModeIsEnabled, httpx.HTTPError):
+    except (_TRANSPORT, OfflineModeIsEnabled, ConnectionError):
         return 0
     names = [file.rfilename for file in info.siblings or []]
     if not any(name.endswith(".safetensors") for name in names):
@@ -236,7 +237,8 @@ class _explained:
                 f"There is no {name} on the Hub, or it is private. Check the spelling (owner/name); for a private one set HF_TOKEN. "
                 f"Built in: {', '.join(builtin_folders())}."
             ) from error
-        if isinstance(error, (LocalEntryNotFoundError, OfflineModeIsEnabled, httpx.TransportError, ConnectionError)):
+        unreachable = isinstance(error, _TRANSPORT) and not isinstance(error, HfHubHTTPError)
+        if unreachable or isinstance(error, (LocalEntryNotFoundError, OfflineModeIsEnabled, ConnectionError)):
             raise NoNetwork(
                 f"{name} is not on this machine and the Hub cannot be reached. Connect and try again, or download it elsewhere and give its folder. "
                 f"Built in and offline: {', '.join(builtin_folders())}."

@@ -84,6 +84,17 @@ def score_many(
     ]
 
 
+def forced(vlm: VisionLanguageModel, prompt: Prompt, answer: str) -> np.ndarray:
+    """Whether each token of an answer is the most likely one after the true tokens before it. bool [tokens]."""
+    ids = _answer_ids(vlm, prompt, answer)
+    with torch.inference_mode():
+        inputs = vlm.prepare(Prompt(prompt.messages, prompt.answer_prefix, tuple(ids)))
+        more, _ = vlm.vision(inputs)
+        out = vlm.parts.model(input_ids=inputs.tensors["input_ids"], attention_mask=inputs.tensors["attention_mask"], use_cache=False, **more)
+    guess = out.logits[0, -len(ids) - 1 : -1].argmax(-1)
+    return (guess == torch.tensor(ids, device=guess.device)).cpu().numpy()
+
+
 def _answer_ids(vlm: VisionLanguageModel, prompt: Prompt, answer: str) -> list[int]:
     """The tokens of an answer: those of its text on its own, or behind a forced beginning those it adds to it."""
     tokenizer, prefix = vlm.parts.tokenizer, prompt.answer_prefix

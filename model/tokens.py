@@ -45,6 +45,18 @@ def to_device(tensors: dict[str, torch.Tensor], parts: Parts) -> dict[str, torch
     }
 
 
+def special_tokens(parts: Parts, text: str) -> dict[str, bool]:
+    """How a rendered prompt is to be tokenised: where the template wrote the start token, no second one is put before it."""
+    start = parts.tokenizer.bos_token
+    return {"add_special_tokens": False} if start and text.startswith(start) else {}
+
+
+def encode(parts: Parts, text: str) -> dict[str, torch.Tensor]:
+    """Ids and mask of a rendered prompt, int64 [1, L]."""
+    encoded = parts.tokenizer(text, return_tensors="pt", **special_tokens(parts, text))
+    return {name: encoded[name] for name in ("input_ids", "attention_mask")}
+
+
 def preprocess(parts: Parts, image: ImagePart) -> dict[str, torch.Tensor]:
     """What the image processor makes of one picture, kept for the next time. On the CPU, float32."""
     held = parts.pictures.get(image.id)

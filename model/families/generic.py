@@ -14,7 +14,7 @@ from ..errors import PromptError, Unsupported
 from ..grid import ImageGrid, View
 from ..pixels import to_uint8
 from ..prompt import ImagePart, Prompt
-from ..tokens import extend, to_device, visual_positions
+from ..tokens import extend, special_tokens, to_device, visual_positions
 from . import families
 from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture
 
@@ -41,13 +41,15 @@ class Generic(Family):
             raise PromptError(f"{parts.config.model_type} takes one picture a prompt, not {len(images)}. Start a new chat or remove pictures.")
         text = render(parts, prompt, plain=UNTEMPLATED.get(parts.config.model_type, "{images}{text}"))
         try:
-            made = parts.processor(text=text if parts.chat_template is None else [text], images=_nested(parts, images), return_tensors="pt")
+            made = parts.processor(
+                text=text if parts.chat_template is None else [text], images=_nested(parts, images), return_tensors="pt", **special_tokens(parts, text)
+            )
         except (ValueError, TypeError, IndexError) as error:  # the processor's own checks, in its own words
             raise PromptError(f"This checkpoint's processor refuses the prompt: {error}") from error
         tensors = {k: v for k, v in made.items() if isinstance(v, torch.Tensor) and k not in DROPPED}
         tensors = to_device(extend(tensors, prompt.answer_tokens), parts)
         ids = tensors["input_ids"][0].tolist()
-        visual = visual_positions(ids, parts.image_token_id)
+        visual = _visual(tensors, ids, parts)
         names = tuple(name for name in tensors if "pixel" in name or name == "image_embeds")
         return Inputs(tensors, ids, visual, _guess(images, len(visual)), _together(parts, images, tensors, visual), names)
 
@@ -57,6 +59,12 @@ class Generic(Family):
             return []
         flat = pixels.reshape(-1, *pixels.shape[-3:])
         return [SeenPicture(p, 0, f"view {i + 1}", None) for i, p in enumerate(to_uint8(flat, parts.image_processor))]
+
+
+def _visual(tensors: dict[str, torch.Tensor], ids: list[int], parts: Parts) -> np.ndarray:
+    """Where the visual tokens stand: by their id, or by Kosmos-2's mask, which has no id of its own."""
+    mask = tensors.get("image_embeds_position_mask")
+    return np.flatnonzero(mask[0].cpu().numpy()) if mask is not None else visual_positions(ids, parts.image_token_id)
 
 
 def _nested(parts: Parts, images: tuple[ImagePart, ...]):
@@ -81,7 +89,7 @@ def _guess(images: tuple[ImagePart, ...], tokens: int) -> ImageGrid | None:
     if not images or tokens % len(images):
         return None
     side = math.isqrt(tokens // len(images))
-    if side == 0 or side * side * len(images) != tokens:
+    if side < 2 or side * side * len(images) != tokens:
         return None
     views = tuple(View((0.0, 0.0, *map(float, part.image.size)), side, side, i) for i, part in enumerate(images))
     return ImageGrid(views, np.arange(tokens), tuple(part.image.size for part in images), exact=False)

@@ -17,7 +17,7 @@ from ..geometry import shown_view
 from ..grid import ImageGrid
 from ..pixels import to_uint8
 from ..prompt import Prompt
-from ..tokens import extend, place_pictures, preprocess, to_device, visual_positions
+from ..tokens import encode, extend, place_pictures, preprocess, to_device, visual_positions
 from . import families
 from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture
 
@@ -41,9 +41,8 @@ class Llava(Family):
         made = [preprocess(parts, image) for image in prompt.images]
         layouts = [self._layout(parts, tensors["pixel_values"]) for tensors in made]
         token = parts.tokenizer.convert_ids_to_tokens(parts.image_token_id)
-        encoded = parts.tokenizer(place_pictures(text, token, [len(cells) for _, cells in layouts]), return_tensors="pt")
-        tensors = {name: encoded[name] for name in ("input_ids", "attention_mask")}
-        tensors = extend(tensors, prompt.answer_tokens)
+        text = place_pictures(text, token, [len(cells) for _, cells in layouts])
+        tensors = extend(encode(parts, text), prompt.answer_tokens)
         if made:
             tensors["pixel_values"] = torch.cat([one["pixel_values"] for one in made])
         tensors = to_device(tensors, parts)

@@ -13,7 +13,7 @@ from ..chat_text import render
 from ..grid import ImageGrid, View
 from ..pixels import to_uint8
 from ..prompt import Prompt
-from ..tokens import extend, place_pictures, preprocess, to_device, visual_positions
+from ..tokens import encode, extend, place_pictures, preprocess, to_device, visual_positions
 from . import families
 from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture
 
@@ -35,8 +35,7 @@ class Qwen2VL(Family):
         made = [preprocess(parts, image) for image in images]
         counts = [int(one["image_grid_thw"].prod()) // merge**2 for one in made]
         text = place_pictures(render(parts, prompt, plain="{images}{text}\n"), PAD, counts)
-        encoded = parts.tokenizer(text, return_tensors="pt")
-        tensors = extend({name: encoded[name] for name in ("input_ids", "attention_mask")}, prompt.answer_tokens)
+        tensors = extend(encode(parts, text), prompt.answer_tokens)
         if images:
             tensors |= {name: torch.cat([one[name] for one in made]) for name in ("pixel_values", "image_grid_thw")}
             # Positions in two dimensions are made from these.
