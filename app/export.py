@@ -1,0 +1,147 @@
+"""A session as a folder or a zip that a person can read and `restore.import_session` brings back.
+
+    README.md      how it was made and what is in it
+    session.md     the conversation, to be read
+    session.json   the session's name, settings, and the turn it stands at
+    runs.jsonl     one JSON object per run
+    images/        the pictures, by the sha256 of their bytes
+
+Artifacts such as traces stay out: they can be computed again from the run.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from model.errors import InputError
+
+from . import rows
+from .history import RATER, History
+from .markdown import conversation, span
+from .restore import import_session
+
+__all__ = ["FORMAT", "export_session", "export_zip", "import_session"]
+
+FORMAT = 1
+SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif",
+            "image/bmp": "bmp", "image/tiff": "tiff"}  # fmt: skip
+_COPIED = ("id", "parent_run_id", "panel", "status", "error", "started_at", "answer_prefix", "prompt_tokens", "reused_tokens",
+           "visual_tokens", "cached_images", "new_tokens", "queued_ms", "prefill_ms", "decode_ms", "note")  # fmt: skip
+_SQL = f"""SELECT r.*, c.spec, c.family, c.parameters, c.weights, a.parts AS answer, t.value AS rating, t.note
+    FROM runs r JOIN checkpoints c ON c.id = r.checkpoint_id LEFT JOIN messages a ON a.id = r.answer_id
+    LEFT JOIN ratings t ON t.run_id = r.id AND t.rater = '{RATER}'
+    WHERE r.session_id = ? ORDER BY r.started_at, r.rowid"""
+
+
+def export_session(history: History, session_id: str, folder: Path) -> Path:
+    """Writes the session into that folder, which must be new or empty, and gives it back."""
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder.name!r} is not an empty folder. Choose a new one.")
+    for name, data in _files(history, session_id):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+    return folder
+
+
+def export_zip(history: History, session_id: str, path: Path) -> Path:
+    """Writes the session into a zip of that path, replacing what was there, and gives the path back."""
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as file:
+            for name, data in _files(history, session_id):
+                file.writestr(name, data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def _files(history: History, session_id: str) -> Iterator[tuple[str, bytes]]:
+    """Every file of an export, by name."""
+    session = history.session(session_id)
+    images = _images(history, session_id)
+    runs = [_run(history, row, images) for row in history.store.read(_SQL, [session_id])]
+    about = {"format": FORMAT, "id": session.id, "name": session.name, "started_at": session.started_at,
+             "client": session.client, "app_version": session.app_version, "settings": dict(session.settings),
+             "current_run_id": session.current_run_id}  # fmt: skip
+    missing = [image for image in images.values() if image["sha256"] not in history.store.blobs]
+    yield "README.md", _readme(about, len(runs), len(images), len(missing)).encode()
+    yield "session.json", (rows.to_json(about) + "\n").encode()
+    yield "session.md", conversation(session.name, runs).encode()
+    yield "runs.jsonl", "".join(rows.to_json(run) + "\n" for run in runs).encode()
+    for image in images.values():
+        if image not in missing:
+            with history.store.blobs.open(image["sha256"]) as file:
+                yield image["file"], file.read()
+
+
+def _images(history: History, session_id: str) -> dict[str, dict[str, str]]:
+    """The pictures of a session by sha256, each with the name of its file in the export and its own name."""
+    found = history.store.read(
+        """WITH RECURSIVE said(id) AS (
+            SELECT prompt_id FROM runs WHERE session_id = :session
+            UNION SELECT m.parent_id FROM said JOIN messages m ON m.id = said.id)
+        SELECT id, media_type, source FROM images
+        WHERE id IN (SELECT image_id FROM message_images WHERE message_id IN (SELECT id FROM said))
+            OR id IN (SELECT b.image_id FROM boxes b JOIN runs r ON r.id = b.run_id WHERE r.session_id = :session)
+        ORDER BY id""",
+        {"session": session_id},
+    )
+    return {
+        row["id"]: {"sha256": row["id"], "file": f"images/{row['id']}.{SUFFIXES[row['media_type']]}", "name": row["source"] or ""}
+        for row in found
+    }
+
+
+def _run(history: History, row: Mapping[str, Any], images: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """A line of runs.jsonl."""
+    chain = history.messages(row["prompt_id"])
+    boxes = history.store.read(
+        "SELECT image_id, label, x0, y0, x1, y1, score, said FROM boxes WHERE run_id = ? ORDER BY position", [row["id"]]
+    )
+    return {
+        **{name: row[name] for name in _COPIED},
+        "group": row["group_id"],
+        "checkpoint": json.loads(row["spec"]),
+        "loaded": {"family": row["family"], "parameters": row["parameters"], "weights": row["weights"]},
+        "options": json.loads(row["options"] or "{}"),
+        "messages": [{"role": m.role, "parts": [_part(part, images) for part in m.parts]} for m in chain],
+        "answer": "\n".join(json.loads(row["answer"])) if row["answer"] is not None else None,
+        "answer_tokens": json.loads(row["answer_tokens"] or "[]"),
+        "reason": row["finish_reason"],
+        "tokens": json.loads(row["tokens"] or "[]"),
+        "rating": row["rating"],
+        "boxes": [{**box, "image_id": images[box["image_id"]]["file"] if box["image_id"] else None} for box in boxes],
+        "versions": json.loads(row["versions"] or "{}"),
+    }
+
+
+def _part(part: rows.Part, images: Mapping[str, Mapping[str, str]]) -> rows.Part:
+    if isinstance(part, str):
+        return part
+    return {**part, "image": images[part["image"]]["file"], "name": images[part["image"]]["name"]}
+
+
+def _readme(about: Mapping[str, Any], runs: int, images: int, missing: int) -> str:
+    name = span(about["name"] or about["id"])
+    lost = f"\n{missing} of the pictures were missing from the log and are missing here.\n" if missing else ""
+    return f"""Made by Fovea on {rows.now()[:16]} UTC from the session {name}: {runs} runs, {images} pictures.
+{lost}
+- `session.md`: the conversation, to be read.
+- `runs.jsonl`: one run per line, as JSON: messages, answer, tokens with log-probabilities, options, checkpoint, times.
+- `session.json`: the session's name and settings.
+- `images/`: the pictures, named by the sha256 of their bytes.
+
+Fovea reads this folder, or a zip of it, back as a new session. The runs were found with:
+
+```sql
+{_SQL}
+```
+"""

@@ -1,0 +1,144 @@
+"""Brings an exported session back as a new one. Everything in the export is checked before anything is written.
+
+Messages and checkpoints get their ids from what they say, so what the log knows already is shared. Rows go
+in with one transaction; when that fails, the pictures go again, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database
+
+from model.errors import InputError, PictureError
+from model.pictures import open_picture
+from model.recorder import new_id
+
+from . import rows
+from .archive import Members, open_export
+from .cleanup import sweep
+from .fields import Fields
+from .history import RATER, History
+from .lines import Line, read_line
+from .trouble import LogError
+
+MAX_RUNS = 100_000
+_IMAGE = re.compile(r"images/([0-9a-f]{64})\.[a-z]{3,4}")
+
+
+@dataclass(frozen=True)
+class _Export:
+    """An export that is fit to be written down. `images` are rows by the name of their file."""
+
+    about: Fields
+    lines: tuple[Line, ...]
+    images: Mapping[str, Mapping[str, Any]]
+
+
+def import_session(history: History, source: Path) -> str:
+    """The id of the new session made from an exported folder or zip. Importing twice gives two sessions.
+
+    Runs keep their ids unless the log has them already. Raises InputError where the export is damaged or unsafe;
+    the log is then as before.
+    """
+    with open_export(Path(source)) as files:
+        export = _checked(files)
+        try:
+            with history.store.write() as db:
+                for name in export.images:
+                    history.store.blobs.put(_image_bytes(files, name))
+                return _write(db, export)
+        except BaseException:
+            with suppress(LogError):
+                sweep(history.store)
+            raise
+
+
+def _checked(files: Members) -> _Export:
+    about = Fields.parse(files.read("session.json") if "session.json" in files.sizes else b"{}", "session.json")
+    if about.data.get("format", 1) != 1:
+        raise InputError("The export was made by a newer version. Update the program and import it again.")
+    texts = [text for text in enumerate(files.read("runs.jsonl").split(b"\n"), 1) if text[1].strip()]
+    if len(texts) > MAX_RUNS:
+        raise InputError(f"The export holds {len(texts)} runs; at most {MAX_RUNS} are read. Split runs.jsonl.")
+    lines = tuple(read_line(Fields.parse(text, f"Line {number} of runs.jsonl")) for number, text in texts)
+    ids = {line.run["id"] for line in lines}
+    if len(ids) != len(lines):
+        raise InputError("Two lines of runs.jsonl have the same id. Export the session again.")
+    names = {image: name for line in lines for image, name in line.images.items()}
+    return _Export(about, lines, {image: _image_row(files, image, name) for image, name in names.items()})
+
+
+def _image_bytes(files: Members, name: str) -> bytes:
+    """The bytes of a picture, which are what its name says."""
+    match = _IMAGE.fullmatch(name)
+    if not match:
+        raise InputError(f"runs.jsonl names the picture {name[:80]!r}, not images/<sha256>.<suffix>. Export the session again.")
+    data = files.read(name)
+    if hashlib.sha256(data).hexdigest() != match[1]:
+        raise InputError(f"The picture {name[:30]!r} has changed since it was exported. Export the session again.")
+    return data
+
+
+def _image_row(files: Members, name: str, source: str) -> dict[str, Any]:
+    try:
+        part = open_picture(_image_bytes(files, name), name).part
+    except PictureError as error:
+        raise InputError(f"The export holds a picture that cannot be opened. {error}") from error
+    return rows.image_row(part) | {"source": source}
+
+
+def _write(db: Database, export: _Export) -> str:
+    """Adds the rows and gives the id of the session."""
+    about, session = export.about, new_id()
+    settings, started_at = rows.to_json(about.object("settings")), about.text("started_at") or rows.now()
+    rows.add(db, "sessions", {"id": session, "started_at": started_at, "name": about.text("name"), "client": "import",
+                              "app_version": about.text("app_version"), "settings": settings})  # fmt: skip
+    for image in export.images.values():
+        rows.add(db, "images", image)
+    runs: dict[str, str] = {}
+    groups: dict[str, str] = {}
+    for line in export.lines:
+        run = line.run
+        fresh = new_id() if _is_there(db, "id", run["id"]) else run["id"]
+        group = run["group_id"]
+        if group is not None and group not in groups:
+            groups[group] = new_id() if _is_there(db, "group_id", group) else group
+        parent = runs.get(run["parent_run_id"])  # one that comes later in the file is none, so there are no circles
+        own = {"id": fresh, "session_id": session, "group_id": groups.get(group), "parent_run_id": parent}
+        _write_run(db, line, run | own, export.images)
+        runs[run["id"]] = fresh
+    rows.change(db, "sessions", session, {"current_run_id": runs.get(about.text("current_run_id") or "")})
+    return session
+
+
+def _write_run(db: Database, line: Line, run: Mapping[str, Any], images: Mapping[str, Mapping[str, Any]]) -> None:
+    rows.add(db, "checkpoints", line.checkpoint)
+    prompt = rows.chain((role, [_part(part, images) for part in parts]) for role, parts in line.turns)
+    prompt_id = prompt[-1].id if prompt else None
+    answer = rows.chain([("assistant", (line.answer,))], prompt_id) if line.answer is not None else ()
+    for message in (*prompt, *answer):
+        message.write(db)
+    ends = {"prompt_id": prompt_id, "answer_id": answer[0].id if answer else None}
+    rows.add(db, "runs", {**run, **ends})
+    rows.add(db, "run_search", {"run_id": run["id"], "question": prompt[-1].text if prompt else "", "answer": line.answer or ""})
+    if line.rating is not None:
+        rating = {"run_id": run["id"], "rater": RATER, "value": line.rating, "note": line.note, "rated_at": rows.now()}
+        rows.add(db, "ratings", rating)
+    for position, box in enumerate(line.boxes):
+        image = images[box["image_id"]]["id"] if box["image_id"] else None
+        rows.add(db, "boxes", {**box, "run_id": run["id"], "position": position, "image_id": image})
+
+
+def _is_there(db: Database, column: str, value: str) -> bool:
+    return db.execute(f"SELECT 1 FROM runs WHERE {column} = ?", [rows.clean(value)]).fetchone() is not None
+
+
+def _part(part: rows.Part, images: Mapping[str, Mapping[str, Any]]) -> rows.Part:
+    return part if isinstance(part, str) else {**part, "image": images[part["image"]]["id"]}
