@@ -18,7 +18,7 @@ from model.prompt import ImagePart, Message, Prompt
 from model.recorder import new_id
 
 from . import cleanup, rows, search
-from .past import RunRecord, RunRow, Session, run_fields, run_row
+from .past import RunRecord, RunRow, Session, run_row
 from .store import Store
 
 RATER = "local"
@@ -26,7 +26,7 @@ MAX_THREAD = 10_000
 
 _RUNS = f"""
     SELECT r.id, r.session_id AS session, r.parent_run_id, r.group_id AS "group", r.panel,
-        r.checkpoint_id, c.name AS checkpoint_name,
+        r.checkpoint_id, c.name AS checkpoint,
         q.text AS question, a.text AS answer, r.status, r.error, r.started_at, r.prompt_tokens, r.visual_tokens, r.new_tokens,
         r.prefill_ms + r.decode_ms AS model_ms, t.value AS rating, t.note,
         (SELECT json_group_array(image_id) FROM
@@ -95,13 +95,13 @@ class History:
     def run(self, run_id: str) -> RunRecord:
         """A call as it was, with its pictures opened."""
         missing = f"There is no run {run_id!r}. It may have been deleted."
-        fields = run_fields(self._one(f"{_RUNS} WHERE r.id = ?", [run_id], missing))
+        row = run_row(self._one(f"{_RUNS} WHERE r.id = ?", [run_id], missing))
         more = self._one(f"{_DETAILS} WHERE r.id = ?", [run_id], missing)
         prompt, notes = self._prompt(more)
         versions = json.loads(more["versions"] or "{}")
-        siblings = self.children(fields["session"], fields["parent_run_id"], fields["panel"])
+        siblings = self.children(row.session, row.parent_run_id, row.panel)
         return RunRecord(
-            **fields,
+            row=row,
             prompt=prompt,
             checkpoint=Checkpoint.from_json(more["spec"]),
             weights=versions.get("weights") or more["weights"] or "",

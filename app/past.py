@@ -34,8 +34,8 @@ class Session:
 class RunRow:
     """A run as a line of a list or a turn of a chat.
 
-    `question` is the text of its last message, `images` the sha256 of that message's pictures. `rating` is 0
-    where nobody rated. `model_ms` is reading plus writing, None where the call did not get that far.
+    `question` is the text of its last message, `images` the sha256 of that message's pictures. `checkpoint`
+    is its name. `rating` is 0 where nobody rated. `model_ms` is reading plus writing, None where the call did not get that far.
     """
 
     id: str
@@ -44,7 +44,7 @@ class RunRow:
     group: str
     panel: str
     checkpoint_id: str
-    checkpoint_name: str
+    checkpoint: str
     question: str
     answer: str
     status: str
@@ -60,7 +60,7 @@ class RunRow:
 
 
 @dataclass(frozen=True)
-class RunRecord(RunRow):
+class RunRecord:
     """A run with all that is known of it.
 
     `weights` is the sha256 of the weights it was computed with, empty where unknown. `siblings` are the ids of
@@ -68,6 +68,7 @@ class RunRecord(RunRow):
     it ran with. Where `notes` is not empty, `prompt` lacks pictures and is not what was asked.
     """
 
+    row: RunRow
     prompt: Prompt
     checkpoint: Checkpoint
     weights: str
@@ -84,15 +85,10 @@ class RunRecord(RunRow):
     notes: tuple[str, ...] = ()
 
 
-_TEXTS = ("session", "group", "checkpoint_id", "checkpoint_name", "question", "answer", "error", "note")
+_TEXTS = ("session", "group", "checkpoint_id", "checkpoint", "question", "answer", "error", "note")
 
 
 def run_row(row: Mapping[str, Any]) -> RunRow:
-    """A row of the runs' query as a RunRow."""
-    return RunRow(**run_fields(row))
-
-
-def run_fields(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a RunRow: no NULL where a text is expected."""
+    """A row of the runs' query as a RunRow: no NULL where a text is expected."""
     texts = {name: row[name] or "" for name in _TEXTS}
-    return {**row, **texts, "rating": row["rating"] or 0, "images": tuple(json.loads(row["images"]))}
+    return RunRow(**{**row, **texts, "rating": row["rating"] or 0, "images": tuple(json.loads(row["images"]))})

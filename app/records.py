@@ -64,8 +64,7 @@ class StartRecord:
             blobs.put(data)
         for image in self.images:
             rows.add(db, "images", image)
-        for message in self.messages:
-            message.write(db)
+        rows.write_chain(db, self.messages)
         rows.add(db, "checkpoints", self.checkpoint)
         if self.run["session_id"]:
             rows.add(db, "sessions", {"id": self.run["session_id"], "started_at": self.run["started_at"]})
@@ -106,8 +105,7 @@ class EndRecord:
             return
         prompt_id, session_id, panel = run
         answer = rows.chain([("assistant", (self.answer,))], prompt_id) if self.answer is not None else ()
-        for message in answer:
-            message.write(db)
+        rows.write_chain(db, answer)
         rows.change(db, "runs", self.id, self.changes | {"answer_id": answer[0].id if answer else None})
         question = db.execute("SELECT text FROM messages WHERE id = ?", [prompt_id]).fetchone()
         db.execute("DELETE FROM run_search WHERE run_id = ?", [self.id])

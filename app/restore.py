@@ -123,8 +123,7 @@ def _write_run(db: Database, line: Line, run: Mapping[str, Any], images: Mapping
     prompt = rows.chain((role, [_part(part, images) for part in parts]) for role, parts in line.turns)
     prompt_id = prompt[-1].id if prompt else None
     answer = rows.chain([("assistant", (line.answer,))], prompt_id) if line.answer is not None else ()
-    for message in (*prompt, *answer):
-        message.write(db)
+    rows.write_chain(db, (*prompt, *answer))
     ends = {"prompt_id": prompt_id, "answer_id": answer[0].id if answer else None}
     rows.add(db, "runs", {**run, **ends})
     rows.add(db, "run_search", {"run_id": run["id"], "question": prompt[-1].text if prompt else "", "answer": line.answer or ""})

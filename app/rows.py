@@ -84,6 +84,17 @@ def chain(turns: Iterable[tuple[str, Sequence[Part]]], parent_id: str | None = N
     return tuple(rows)
 
 
+def write_chain(db: Database, messages: Sequence[MessageRow]) -> None:
+    """Adds a conversation's messages. Where one is there, so is all that leads to it."""
+    missing = []
+    for message in reversed(messages):
+        if db.execute("SELECT 1 FROM messages WHERE id = ?", [message.id]).fetchone():
+            break
+        missing.append(message)
+    for message in reversed(missing):
+        message.write(db)
+
+
 def parts_of(message: Message) -> tuple[Part, ...]:
     """A message's parts in JSON."""
     return tuple(part if isinstance(part, str) else _image(part) for part in message.parts)

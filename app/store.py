@@ -158,7 +158,6 @@ class Store:
         try:
             with self._lock:
                 self._unwritten.append(make())
-                self._forget_oldest()
                 self._write_down()
         except Exception:  # whatever it is, it is no reason to lose the answer
             self.trouble = DEFECT
@@ -173,6 +172,7 @@ class Store:
                     self._unwritten[0].write(db, self.blobs)
             except Exception as error:
                 if passing(error):
+                    self._forget_oldest()
                     self._in_trouble(error)
                     return
                 defect = True  # it would fail again and hold up all that comes after it
