@@ -25,13 +25,15 @@ TEMPLATES = {
     "questions": '<div class="fv-questions" role="group" aria-label="Questions to start with"></div>',
     "saw": '<div class="fv-saw"></div>',
     "runs": '<div class="fv-runs"></div>',
+    "detail": '<div class="fv-detail"></div>',
+    "message": '<div class="fv-error" role="alert"></div>',
 }
 MAX_SIDE_PX = 1024
 
 
 def component(name: str, value: Any = None, **settings: Any) -> gr.HTML:
     """One of our components. Its value is JSON; its events are those its script triggers."""
-    scripts = ["common", *(["tokens"] if name in ("transcript", "runs") else []), name]
+    scripts = ["common", *(["tokens"] if name == "transcript" else []), name]
     return gr.HTML(
         value,
         html_template=TEMPLATES[name],

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from model import Checkpoint, Core, Message, Options, Prompt, ask, from_image
+from model import Checkpoint, Core, Finished, Message, Options, Prompt, ask, from_image
 from model.prompt import ImagePart
 
 from .metrics import Figure, bootstrap_mean, wilson
@@ -26,9 +26,24 @@ from .world.splits import held_out_seed
 SIZE_PX = 512
 PER_SCENE = 4
 SHARES = {
-    "exist": 600, "colour": 300, "shape": 350, "size": 150, "texture": 150, "count": 450, "where": 150, "relation": 250, "beside": 100,
-    "read": 300, "find": 350, "find_all": 100, "at_box": 150, "background": 100, "more": 150, "same": 150, "describe": 200,
-}  # fmt: skip
+    "exist": 600,
+    "colour": 300,
+    "shape": 350,
+    "size": 150,
+    "texture": 150,
+    "count": 450,
+    "where": 150,
+    "relation": 250,
+    "beside": 100,
+    "read": 300,
+    "find": 350,
+    "find_all": 100,
+    "at_box": 150,
+    "background": 100,
+    "more": 150,
+    "same": 150,
+    "describe": 200,
+}
 assert sum(SHARES.values()) == 4000
 PARTS = ("seen wordings", "held-out wordings", "never-trained pairs", "second turn", "small talk")
 UNITS = {"find": "mean IoU", "find_all": "mean IoU", "describe": "tokens right"}
@@ -115,7 +130,9 @@ def _second_turns(count: int) -> Iterator[Item]:
             yield Item("second turn", scene, second, first)
 
 
-def evaluate(core: Core, checkpoint: Checkpoint, items: Sequence[Item], tell: Callable[[int, int], None] | None = None) -> list[Result]:
+def evaluate(
+    core: Core, checkpoint: Checkpoint, items: Sequence[Item], tell: Callable[[int, int], None] | None = None
+) -> list[Result]:
     """Ask a checkpoint everything. `tell(done, all)` is called after each item."""
     found = []
     pictures: dict[int, ImagePart] = {}
@@ -139,7 +156,7 @@ def _ask(core: Core, checkpoint: Checkpoint, item: Item, picture: ImagePart) -> 
         right = core.forced(checkpoint, prompt, item.question.answer)
         return Result(item, "", float(right.mean()))
     events = core.generate(checkpoint, prompt, Options(max_new_tokens=96, alternatives=0), panel="study:evaluation")
-    said = [event for event in events if type(event).__name__ == "Finished"][0].text.strip()
+    said = next(event.text for event in events if isinstance(event, Finished)).strip()
     return Result(item, said, grade(item, said))
 
 

@@ -28,7 +28,11 @@ const chips = (turn, branch) => {
     if (token.alts.length > 1) card.append(make('div', 'fv-card-hint', 'Click an alternative to continue the answer from it.'));
     card.hidden = false;
     const left = Math.min(chip.offsetLeft, Math.max(0, box.clientWidth - card.offsetWidth));
-    card.style.left = left + 'px'; card.style.top = (chip.offsetTop + chip.offsetHeight + 2) + 'px';
+    const scroller = scrollBox(), below = chip.offsetTop + chip.offsetHeight + 2;
+    const room = scroller ? scroller.getBoundingClientRect().bottom - chip.getBoundingClientRect().bottom : 999;
+    card.style.left = left + 'px';
+    card.style.top = (room < card.offsetHeight + 8 && chip.offsetTop > card.offsetHeight ? chip.offsetTop - card.offsetHeight - 4 : below) + 'px';
+    if (room < card.offsetHeight + 8 && chip.offsetTop <= card.offsetHeight && scroller) scroller.scrollTop += card.offsetHeight + 12 - room;
   };
   const hide = () => { card.hidden = true; };
   for (const kind of ['mouseover', 'focusin', 'click']) box.addEventListener(kind, (e) => { const chip = e.target.closest('.fv-chip'); if (chip) show(chip); });

@@ -23,9 +23,24 @@ from .packing import Conversation, PackedText, Packer, Turn
 from .patches import PatchFacts, patch_facts
 
 MIXTURE = {
-    "describe": 1.0, "exist": 2.4, "colour": 1.1, "shape": 1.7, "size": 0.6, "texture": 0.9, "count": 2.2, "where": 0.8, "relation": 1.6,
-    "beside": 0.6, "read": 1.6, "find": 2.2, "find_all": 0.7, "at_box": 1.2, "background": 0.25, "more": 0.8, "same": 0.8,
-}  # fmt: skip
+    "describe": 1.0,
+    "exist": 2.4,
+    "colour": 1.1,
+    "shape": 1.7,
+    "size": 0.6,
+    "texture": 0.9,
+    "count": 2.2,
+    "where": 0.8,
+    "relation": 1.6,
+    "beside": 0.6,
+    "read": 1.6,
+    "find": 2.2,
+    "find_all": 0.7,
+    "at_box": 1.2,
+    "background": 0.25,
+    "more": 0.8,
+    "same": 0.8,
+}
 """How often each kind is asked in instruction tuning."""
 assert set(MIXTURE) == set(MAKERS)
 
@@ -99,7 +114,9 @@ class Batches:
             while len(talks) < 12:
                 scene = make_scene(rng.randrange(2**30))
                 told = _question(rng, scene, "describe").answer
-                kinds = rng.sample(("exist", "colour", "shape", "size", "texture", "count", "more", "same", "background", "read"), 2)
+                kinds = rng.sample(
+                    ("exist", "colour", "shape", "size", "texture", "count", "more", "same", "background", "read"), 2
+                )
                 for kind in kinds:
                     if question := ask(rng, scene, kind, typed=True):
                         talks.append(Conversation((Turn(kind, f"{told} {question.text}", question.answer),)))
@@ -138,13 +155,14 @@ class Batches:
         images = np.stack([pixels(scene, self.size, noise) for scene, noise in zip(scenes, noises, strict=True)])
         facts: list[PatchFacts] = [patch_facts(scene, self.size.side_px, self.size.patch_px) for scene in scenes]
         return Batch(
-            torch.from_numpy(images), text,
+            torch.from_numpy(images),
+            text,
             torch.from_numpy(np.stack([f.classes for f in facts])),
             torch.from_numpy(np.stack([f.boxes for f in facts])),
             torch.tensor([f.background for f in facts]),
             torch.from_numpy(np.stack([f.owner for f in facts])),
             scenes,
-        )  # fmt: skip
+        )
 
 
 def conversations(rng: random.Random, scene: Scene, count: int = 40) -> list[Conversation]:

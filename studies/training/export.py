@@ -62,7 +62,13 @@ def _facts(recipe, weights: str, model) -> dict:
         "seed": SEED,
         "batch": BATCH,
         "stages": [
-            {"name": s.name, "steps": s.steps, "pictures": s.steps * BATCH if s.name != "language" else 0, "trains": s.trains, "rate": s.rate}
+            {
+                "name": s.name,
+                "steps": s.steps,
+                "pictures": s.steps * BATCH if s.name != "language" else 0,
+                "trains": s.trains,
+                "rate": s.rate,
+            }
             for s in stages
         ],
         "patch_weight": PATCH_WEIGHT,

@@ -66,7 +66,9 @@ class LensLoss:
         self.background = torch.tensor([word(b) for b in BACKGROUNDS], device=device)
         self.shares = {"shape": 0.4, "colour": 0.4, "size": 0.1, "texture": 0.1, "word": 1.0, "tens": 0.5, "ones": 0.5}
 
-    def __call__(self, model: PreTrainedModel, hidden: torch.Tensor, classes: torch.Tensor, background: torch.Tensor) -> torch.Tensor:
+    def __call__(
+        self, model: PreTrainedModel, hidden: torch.Tensor, classes: torch.Tensor, background: torch.Tensor
+    ) -> torch.Tensor:
         """Mean loss over patches. `hidden` [B, T, H], `classes` [B, P, facts], `background` [B]."""
         patches = classes.shape[1]
         scores = F.log_softmax(model.lm_head(hidden[:, HEAD : HEAD + patches]).float(), -1)  # [B, P, V]

@@ -18,7 +18,15 @@ from torch import nn
 from ..world.scene import BACKGROUNDS, COLOURS, SHAPES, SIDE, SIZES, TEXTURES, WORDS, Scene
 
 TEXT_SHAPE = len(SHAPES) + 1
-FIELDS = {"shape": len(SHAPES) + 2, "colour": len(COLOURS) + 1, "size": 3, "texture": 4, "word": len(WORDS) + 1, "tens": 12, "ones": 11}
+FIELDS = {
+    "shape": len(SHAPES) + 2,
+    "colour": len(COLOURS) + 1,
+    "size": 3,
+    "texture": 4,
+    "word": len(WORDS) + 1,
+    "tens": 12,
+    "ones": 11,
+}
 """Fact -> number of classes. Class 0 is "none of it here"; shape has one more class for written text."""
 COVERED = 0.12
 """A patch belongs to the thing that covers most of it, if that is more than this share."""
@@ -26,7 +34,10 @@ COVERED = 0.12
 
 @dataclass(frozen=True)
 class PatchFacts:
-    """Facts of one picture's P patches, row by row. `classes` int64 [P, len(FIELDS)], `boxes` float32 [P, 4] as shares of the side."""
+    """Facts of one picture's P patches, row by row.
+
+    `classes` int64 [P, len(FIELDS)]; `boxes` float32 [P, 4], (x0, y0, x1, y1) as shares of the side.
+    """
 
     classes: np.ndarray
     boxes: np.ndarray
@@ -42,9 +53,11 @@ def patch_facts(scene: Scene, side_px: int, patch_px: int) -> PatchFacts:
     boxes = np.zeros((len(scene.things) + 2, 4), np.float32)
     for i, thing in enumerate(scene.things, start=1):
         table[i, :4] = (
-            SHAPES.index(thing.shape) + 1, tuple(COLOURS).index(thing.colour) + 1,
-            SIZES.index(thing.size) + 1, TEXTURES.index(thing.texture) + 1,
-        )  # fmt: skip
+            SHAPES.index(thing.shape) + 1,
+            tuple(COLOURS).index(thing.colour) + 1,
+            SIZES.index(thing.size) + 1,
+            TEXTURES.index(thing.texture) + 1,
+        )
         boxes[i] = np.array(thing.box) / SIDE
     if scene.label is not None:
         table[-1] = _label_classes(scene.label.text)

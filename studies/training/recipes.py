@@ -49,19 +49,39 @@ class Recipe:
 def _build_llava(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     pad, bos, eos, image = (tokenizer.convert_tokens_to_ids(t) for t in (PAD, BOS, EOS, IMAGE))
     vision = SiglipVisionConfig(
-        hidden_size=recipe.width, intermediate_size=4 * recipe.width, num_hidden_layers=4, num_attention_heads=4,
-        image_size=recipe.picture.side_px, patch_size=recipe.picture.patch_px, hidden_act="gelu", vision_use_head=False,
-    )  # fmt: skip
+        hidden_size=recipe.width,
+        intermediate_size=4 * recipe.width,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        image_size=recipe.picture.side_px,
+        patch_size=recipe.picture.patch_px,
+        hidden_act="gelu",
+        vision_use_head=False,
+    )
     text = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=recipe.width, intermediate_size=3 * recipe.width, num_hidden_layers=5,
-        num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=2048, tie_word_embeddings=True,
-        bos_token_id=bos, eos_token_id=eos, pad_token_id=pad, rms_norm_eps=1e-5,
-    )  # fmt: skip
-    config = LlavaConfig(
-        vision_config=vision, text_config=text, image_token_index=image, projector_hidden_act="gelu",
-        vision_feature_layer=-1, vision_feature_select_strategy="full", image_seq_length=recipe.picture.tokens,
+        vocab_size=len(tokenizer),
+        hidden_size=recipe.width,
+        intermediate_size=3 * recipe.width,
+        num_hidden_layers=5,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=2048,
         tie_word_embeddings=True,
-    )  # fmt: skip
+        bos_token_id=bos,
+        eos_token_id=eos,
+        pad_token_id=pad,
+        rms_norm_eps=1e-5,
+    )
+    config = LlavaConfig(
+        vision_config=vision,
+        text_config=text,
+        image_token_index=image,
+        projector_hidden_act="gelu",
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="full",
+        image_seq_length=recipe.picture.tokens,
+        tie_word_embeddings=True,
+    )
     model = LlavaForConditionalGeneration(config)
     model.generation_config.update(bos_token_id=bos, eos_token_id=eos, pad_token_id=pad)
     start_from_space(model.model.vision_tower.embeddings, recipe.picture)
@@ -71,13 +91,21 @@ def _build_llava(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> PreTrain
 def _llava_processor(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> ProcessorMixin:
     side = recipe.picture.side_px
     pictures = LlavaImageProcessorPil(
-        do_pad=True, size={"shortest_edge": side}, crop_size={"height": side, "width": side}, resample=3,
-        image_mean=[recipe.picture.mean] * 3, image_std=[recipe.picture.std] * 3,
-    )  # fmt: skip
+        do_pad=True,
+        size={"shortest_edge": side},
+        crop_size={"height": side, "width": side},
+        resample=3,
+        image_mean=[recipe.picture.mean] * 3,
+        image_std=[recipe.picture.std] * 3,
+    )
     return LlavaProcessor(
-        image_processor=pictures, tokenizer=tokenizer, patch_size=recipe.picture.patch_px,
-        vision_feature_select_strategy="full", chat_template=tokenizer.chat_template, num_additional_image_tokens=0,
-    )  # fmt: skip
+        image_processor=pictures,
+        tokenizer=tokenizer,
+        patch_size=recipe.picture.patch_px,
+        vision_feature_select_strategy="full",
+        chat_template=tokenizer.chat_template,
+        num_additional_image_tokens=0,
+    )
 
 
 def _see_llava(model: PreTrainedModel, pixels: torch.Tensor) -> Seen:
@@ -126,11 +154,15 @@ RECIPES = {recipe.name: recipe for recipe in (TINY_LLAVA,)}
 """Checkpoints that `python app.py train NAME` can make."""
 
 
-def decode(model: PreTrainedModel, ids: torch.Tensor, embeds: torch.Tensor | None, mask: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+def decode(
+    model: PreTrainedModel, ids: torch.Tensor, embeds: torch.Tensor | None, mask: torch.Tensor, positions: torch.Tensor
+) -> torch.Tensor:
     """Last hidden states [B, T, H] of packed rows. `embeds` [B, image tokens, H] replace the picture's placeholders."""
     words = model.get_input_embeddings()(ids)
     if embeds is not None:
         tokens = embeds.shape[1]
         words = torch.cat([words[:, :HEAD], embeds.to(words.dtype), words[:, HEAD + tokens :]], 1)
     additive = torch.zeros(mask.shape, dtype=words.dtype, device=words.device).masked_fill_(~mask, torch.finfo(words.dtype).min)
-    return model.model.language_model(inputs_embeds=words, attention_mask=additive, position_ids=positions, use_cache=False).last_hidden_state
+    return model.model.language_model(
+        inputs_embeds=words, attention_mask=additive, position_ids=positions, use_cache=False
+    ).last_hidden_state

@@ -45,7 +45,15 @@ def _losses(axis, rows: list[dict[str, Any]], stages: list[str]) -> None:
             if points:
                 axis.plot(*zip(*points, strict=True), style, color=COLOURS[number % len(COLOURS)], linewidth=1.2)
         end = start + max(row["step"] for row in own)
-        axis.text((start + end) / 2, 1.02, stage, transform=axis.get_xaxis_transform(), ha="center", fontsize=8, color=COLOURS[number % len(COLOURS)])
+        axis.text(
+            (start + end) / 2,
+            1.02,
+            stage,
+            transform=axis.get_xaxis_transform(),
+            ha="center",
+            fontsize=8,
+            color=COLOURS[number % len(COLOURS)],
+        )
         start = end + 1
     axis.set_yscale("log")
     axis.set_xlabel("step", fontsize=9, color=INK)

@@ -90,7 +90,9 @@ def optimizers(recipe: Recipe, stage: Stage, model: PreTrainedModel, heads: Patc
     other parts have `requires_grad` switched off.
     """
     if not hasattr(torch.optim, "Muon"):
-        raise RuntimeError(f"Training needs torch 2.9 or newer for its Muon optimizer; this is {torch.__version__}. Run pip install -U torch.")
+        raise RuntimeError(
+            f"Training needs torch 2.9 or newer for its Muon optimizer; this is {torch.__version__}. Run pip install -U torch."
+        )
     modules: dict[str, nn.Module] = {part: model.get_submodule(path) for part, path in recipe.parts.items()} | {"heads": heads}
     model.requires_grad_(False)
     heads.requires_grad_(False)

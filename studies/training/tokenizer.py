@@ -50,10 +50,12 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     core = Tokenizer(models.BPE())
     # A leading space on every piece, never two: Prepend alone would double the one after a location token.
     core.normalizer = normalizers.Sequence([normalizers.Prepend(" "), normalizers.Replace(Regex(" {2,}"), " ")])
-    core.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(r" ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+"), "isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ])
+    core.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r" ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     core.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
@@ -65,9 +67,13 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     core.train_from_iterator(corpus(), trainer)
     core.add_tokens([AddedToken(token, special=False, normalized=False) for token in locations.TOKENS])
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=core, pad_token=PAD, bos_token=BOS, eos_token=EOS,
+        tokenizer_object=core,
+        pad_token=PAD,
+        bos_token=BOS,
+        eos_token=EOS,
         additional_special_tokens=[SYSTEM, USER, ASSISTANT, IMAGE],
-        model_max_length=2048, clean_up_tokenization_spaces=False,
-    )  # fmt: skip
+        model_max_length=2048,
+        clean_up_tokenization_spaces=False,
+    )
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer

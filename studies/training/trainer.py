@@ -117,7 +117,9 @@ class _Run:
         stages = self.plan.stages()
         done_stage, done_step, saved = self._resume()
         total = sum(stage.steps * stage.cost for stage in stages)
-        past = sum(s.steps * s.cost for s in stages[:done_stage]) + (stages[done_stage].cost * done_step if done_stage < len(stages) else 0)
+        past = sum(s.steps * s.cost for s in stages[:done_stage]) + (
+            stages[done_stage].cost * done_step if done_stage < len(stages) else 0
+        )
         with tqdm(total=round(total), initial=round(past), disable=self.rank > 0, unit="step", bar_format=BAR) as bar:
             for number, stage in enumerate(stages):
                 if number < done_stage:
@@ -193,9 +195,12 @@ class _Run:
 
     def _save(self, stage: int, step: int, opts: list[torch.optim.Optimizer]) -> None:
         state = {
-            "stage": stage, "step": step, "model": self.model.state_dict(), "heads": self.heads.state_dict(),
+            "stage": stage,
+            "step": step,
+            "model": self.model.state_dict(),
+            "heads": self.heads.state_dict(),
             "optimizers": [opt.state_dict() for opt in opts],
-        }  # fmt: skip
+        }
         torch.save(state, self.plan.folder / "state.partial")
         os.replace(self.plan.folder / "state.partial", self.plan.folder / "state.pt")
 

@@ -1,0 +1,7 @@
+"""`python -m app` is `python app.py`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

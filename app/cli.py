@@ -1,0 +1,94 @@
+"""The command line: serve, study, train, evaluate, checkpoints."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command. Returns the exit status: 0, or 2 after a sentence on what went wrong."""
+    from model.errors import WorkbenchError
+
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO if given.verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        return given.run(given)
+    except WorkbenchError as error:
+        print(f"fovea: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="app.py", description="Fovea: a workbench for looking into vision-language models.")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log loads, evictions and self-tests")
+    _serve_flags(parser)
+    parser.set_defaults(run=_serve)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", description="Without a command the page is served.")
+    serve = commands.add_parser("serve", help="serve the page (the default)")
+    _serve_flags(serve)
+    serve.set_defaults(run=_serve)
+    study = commands.add_parser("study", help="run a study and print its table")
+    study.add_argument("name", help="throughput")
+    study.add_argument("--checkpoint", action="append", default=[], metavar="SPEC")
+    study.add_argument("--json", action="store_true", help="print the figures last, as one line of JSON")
+    study.set_defaults(run=_study)
+    train = commands.add_parser("train", help="make a built-in checkpoint anew; goes on where a killed run stopped")
+    train.add_argument("name", help="tiny-llava")
+    train.add_argument("--folder", type=Path, help="where the run's state lies (default: training/NAME)")
+    train.add_argument("--out", type=Path, help="where checkpoints are written (default: assets/checkpoints)")
+    train.add_argument("--scale", type=float, default=1.0, help="length of the run as a share of the full one")
+    train.set_defaults(run=_train)
+    evaluate = commands.add_parser("evaluate", help="ask a checkpoint 4,000 held-out questions and write its model card")
+    evaluate.add_argument("checkpoint", metavar="SPEC")
+    evaluate.add_argument("--questions", type=int, default=4000, help="size of the main set")
+    evaluate.add_argument("--json", action="store_true", help="print the figures last, as one line of JSON")
+    evaluate.set_defaults(run=_evaluate)
+    return parser
+
+
+def _serve_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", help="address to serve on (default 127.0.0.1, or FOVEA_HOST)")
+    parser.add_argument("--port", type=int, help="port to serve on (default 7860, or FOVEA_PORT)")
+    parser.add_argument("--data", metavar="DIR", help="folder of the log (default ./data, or FOVEA_DATA)")
+    parser.add_argument(
+        "--checkpoint",
+        action="append",
+        default=[],
+        metavar="SPEC",
+        help="checkpoint to load, repeatable: a built-in name, a folder, or owner/name[@revision][:options]",
+    )
+
+
+def _serve(given: argparse.Namespace) -> int:
+    from .serve import serve
+    from .settings import from_environment
+
+    serve(from_environment(given.host, given.port, given.data, tuple(given.checkpoint)))
+    return 0
+
+
+def _study(given: argparse.Namespace) -> int:
+    from studies.runner import run_study
+
+    return run_study(given.name, given.checkpoint, as_json=given.json, say=print)
+
+
+def _train(given: argparse.Namespace) -> int:
+    from studies.training.make import make
+
+    make(given.name, given.folder, given.out, scale=given.scale, say=print)
+    return 0
+
+
+def _evaluate(given: argparse.Namespace) -> int:
+    from studies.training.card import evaluate_and_write
+
+    evaluate_and_write(given.checkpoint, given.questions, as_json=given.json, say=print)
+    return 0

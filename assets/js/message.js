@@ -1,0 +1,3 @@
+// One sentence, or nothing.
+const build = () => { one('.fv-error').textContent = props.value || ''; };
+watch('value', build); build();

@@ -1,0 +1,23 @@
+"""Run a study from the command line: progress as it goes, its table, and its figures as one line of JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+from model import parse_spec
+from model.errors import InputError
+
+from . import studies
+
+
+def run_study(name: str, specs: Sequence[str], *, as_json: bool, say: Callable[[str], None]) -> int:
+    """Run a study and print its report. Returns 0. Raises InputError for an unknown name, CheckpointError for a bad spec."""
+    if name not in studies:
+        known = "; ".join(f"{slug}: {studies[slug].question}" for slug in studies)
+        raise InputError(f"There is no study {name!r}. Known: {known}")
+    report = studies[name].measure([parse_spec(spec) for spec in specs], say)
+    say(report.table())
+    if as_json:
+        say(json.dumps(report.figures))
+    return 0
