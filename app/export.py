@@ -65,21 +65,33 @@ def export_zip(history: History, session_id: str, path: Path) -> Path:
 
 def _files(history: History, session_id: str) -> Iterator[tuple[str, bytes]]:
     """Every file of an export, by name."""
-    session = history.session(session_id)
-    images = _images(history, session_id)
-    runs = [_run(history, row, images) for row in history.store.read(_SQL, [session_id])]
+    with history.store.snapshot():
+        session = history.session(session_id)
+        images = _images(history, session_id)
+        runs = [_run(history, row, images) for row in history.store.read(_SQL, [session_id])]
     about = {"format": FORMAT, "id": session.id, "name": session.name, "started_at": session.started_at,
              "client": session.client, "app_version": session.app_version, "settings": dict(session.settings),
              "current_run_id": session.current_run_id}  # fmt: skip
-    missing = [image for image in images.values() if image["sha256"] not in history.store.blobs]
-    yield "README.md", _readme(about, len(runs), len(images), len(missing)).encode()
     yield "session.json", (rows.to_json(about) + "\n").encode()
     yield "session.md", conversation(session.name, runs).encode()
     yield "runs.jsonl", "".join(rows.to_json(run) + "\n" for run in runs).encode()
+    missing = 0
     for image in images.values():
-        if image not in missing:
-            with history.store.blobs.open(image["sha256"]) as file:
-                yield image["file"], file.read()
+        data = _read(history, image["sha256"])
+        if data is None:
+            missing += 1
+        else:
+            yield image["file"], data
+    yield "README.md", _readme(about, len(runs), len(images), missing).encode()
+
+
+def _read(history: History, sha: str) -> bytes | None:
+    """The bytes of a picture, None where its file is gone."""
+    try:
+        with history.store.blobs.open(sha) as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
 
 
 def _images(history: History, session_id: str) -> dict[str, dict[str, str]]:

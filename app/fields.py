@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 from model.errors import InputError
@@ -24,7 +26,7 @@ class Fields:
     def parse(cls, data: bytes, where: str) -> Fields:
         """The object in these bytes. NaN and infinity are no JSON."""
         try:
-            return cls(json.loads(data.decode("utf-8"), parse_constant=_refuse), where)
+            return cls(json.loads(data.decode("utf-8"), parse_constant=_refuse, parse_float=_finite), where)
         except (ValueError, RecursionError) as error:
             raise InputError(f"{where} is no JSON. Export the session again, or repair it in a text editor.") from error
 
@@ -49,6 +51,14 @@ class Fields:
     def number(self, name: str) -> float | None:
         return self._value(name, (int, float), "a number or null")
 
+    def time(self, name: str) -> str:
+        """A time as the log writes it: UTC with microseconds."""
+        try:
+            time = datetime.fromisoformat(self.required(name))
+            return time.replace(tzinfo=time.tzinfo or timezone.utc).astimezone(timezone.utc).isoformat(timespec="microseconds")
+        except (ValueError, OverflowError) as error:
+            raise self.wrong(name, "a time such as 2026-11-20T16:30:00+00:00") from error
+
     def items(self, name: str) -> list[Any]:
         return self._value(name, (list,), "a list") or []
 
@@ -62,6 +72,11 @@ class Fields:
         if isinstance(value, bool) or not isinstance(value, kinds) or (isinstance(value, int) and abs(value) > _LARGEST):
             raise self.wrong(name, wanted)
         return value
+
+
+def _finite(text: str) -> float:
+    """1e999 is JSON, but no number the log could give back."""
+    return value if math.isfinite(value := float(text)) else _refuse(text)
 
 
 def _refuse(constant: str) -> float:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime, timezone
-from typing import Any
+from typing import Any, get_args
 
-from model.checkpoint import Checkpoint
+from model.checkpoint import Attention, Checkpoint, Dtype, Quantization
 from model.errors import InputError
 from model.options import Options
 
@@ -15,6 +14,7 @@ from .fields import Fields
 
 STATUSES = ("done", "stopped", "failed", "running")
 UNFINISHED = "It was still running when the session was exported."
+_CHOICES = {"dtype": get_args(Dtype), "quantization": get_args(Quantization), "attention": get_args(Attention)}
 _ROLES = ("system", "user", "assistant")
 _COUNTS = ("prompt_tokens", "reused_tokens", "visual_tokens", "cached_images", "new_tokens")
 _TIMES = ("queued_ms", "prefill_ms", "decode_ms")
@@ -64,7 +64,7 @@ def _run(line: Fields) -> dict[str, Any]:
         "answer_tokens": rows.to_json(_token_ids(line)),
         "finish_reason": line.text("reason"),
         "tokens": rows.to_json(_tokens(line)),
-        "started_at": _time(line, "started_at"),
+        "started_at": line.time("started_at"),
         "versions": rows.to_json({name: str(value) for name, value in line.object("versions").items()}),
         **{name: line.count(name) for name in _COUNTS},
         **{name: line.number(name) for name in _TIMES},
@@ -83,6 +83,9 @@ def _spec(line: Fields) -> Checkpoint:
     names = {field.name for field in fields(Checkpoint)}
     if set(spec.data) - names:
         raise line.wrong("checkpoint", f"an object of {', '.join(sorted(names))}")
+    for name, known in _CHOICES.items():
+        if spec.text(name) not in (None, *known):
+            raise spec.wrong(name, " or ".join(known))
     optional: dict[str, Any] = {name: text for name in names if (text := spec.text(name)) is not None}
     return Checkpoint(**{**optional, "name": spec.required("name"), "source": spec.required("source")})
 
@@ -131,15 +134,6 @@ def _tokens(line: Fields) -> list[list[Any]]:
     if not all(map(_is_token, tokens)):
         raise line.wrong("tokens", "a list of [id, logprob, text, [[id, text, logprob], ...], given]")
     return tokens
-
-
-def _time(line: Fields, name: str) -> str:
-    """A time as the log writes it: UTC with microseconds."""
-    try:
-        time = datetime.fromisoformat(line.required(name))
-        return time.replace(tzinfo=time.tzinfo or timezone.utc).astimezone(timezone.utc).isoformat(timespec="microseconds")
-    except (ValueError, OverflowError) as error:
-        raise line.wrong(name, "a time such as 2026-11-20T16:30:00+00:00") from error
 
 
 def _is_token(token: Any) -> bool:

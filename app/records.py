@@ -81,10 +81,10 @@ class StartRecord:
         answer = next((message.parent_id for message in reversed(self.messages) if message.role == "user"), None)
         found = db.execute(
             """SELECT runs.id FROM runs JOIN sessions ON sessions.id = runs.session_id
-            WHERE runs.session_id = :session_id AND runs.answer_id = :answer AND runs.id != :id
+            WHERE runs.session_id = :session_id AND runs.answer_id = :answer
             ORDER BY runs.panel = :panel DESC, runs.id IS sessions.current_run_id DESC,
                 runs.checkpoint_id = :checkpoint_id DESC, runs.started_at DESC, runs.rowid DESC LIMIT 1""",
-            {"answer": answer, **{name: rows.clean(self.run[name]) for name in ("id", "session_id", "panel", "checkpoint_id")}},
+            {"answer": answer, **{name: rows.clean(self.run[name]) for name in ("session_id", "panel", "checkpoint_id")}},
         ).fetchone()
         return found[0] if found else None
 

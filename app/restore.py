@@ -29,6 +29,7 @@ from .lines import Line, read_line
 from .trouble import LogError
 
 MAX_RUNS = 100_000
+MAX_NAME = 200
 _IMAGE = re.compile(r"images/([0-9a-f]{64})\.[a-z]{3,4}")
 
 
@@ -97,8 +98,9 @@ def _image_row(files: Members, name: str, source: str) -> dict[str, Any]:
 def _write(db: Database, export: _Export) -> str:
     """Adds the rows and gives the id of the session."""
     about, session = export.about, new_id()
-    settings, started_at = rows.to_json(about.object("settings")), about.text("started_at") or rows.now()
-    rows.add(db, "sessions", {"id": session, "started_at": started_at, "name": about.text("name"), "client": "import",
+    started_at = about.time("started_at") if "started_at" in about.data else rows.now()
+    name, settings = (about.text("name") or "")[:MAX_NAME], rows.to_json(about.object("settings"))
+    rows.add(db, "sessions", {"id": session, "started_at": started_at, "name": name, "client": "import",
                               "app_version": about.text("app_version"), "settings": settings})  # fmt: skip
     for image in export.images.values():
         rows.add(db, "images", image)

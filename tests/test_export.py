@@ -135,6 +135,21 @@ class TestExport:
         assert len(packed) == 5
         assert sorted(os.listdir(tmp_path)) == ["log", "out", "out.zip"]
 
+    def test_an_export_is_of_one_moment(self, history, session, tmp_path, monkeypatch):
+        """Another process writes a run with a new picture between two reads of the export."""
+        read, late = history.store.read, Store(history.store.root)
+
+        def interrupted(sql: str, params: object = ()) -> list:
+            if "FROM runs r JOIN checkpoints" in sql and not late.read("SELECT 1 FROM runs WHERE id = 'late'"):
+                turn(late, says("user", picture("green")), session=session, run_id="late")
+            return read(sql, params)
+
+        monkeypatch.setattr(history.store, "read", interrupted)
+        folder = export_session(history, session, tmp_path / "out")
+        assert late.read("SELECT status FROM runs WHERE id = 'late'") == [{"status": "done"}]
+        late.close()
+        assert [run["id"] for run in lines(folder)] == ["one", "two", "three", "four", "five"]
+
     def test_a_folder_with_something_in_it_is_not_written_to(self, history, session, tmp_path):
         (tmp_path / "mine.txt").write_text("mine")
         with pytest.raises(InputError, match="is not an empty folder"):
@@ -410,7 +425,20 @@ class TestHarm:
 
     @pytest.mark.parametrize(
         "text",
-        [b"{", b"[]", b'"x"', b"5", b"null", b"\xff\xfe", b'{"id": NaN}', b"[" * 100_000, b"{}", b'{"id": "x"}', b"\0"],
+        [
+            b"{",
+            b"[]",
+            b'"x"',
+            b"5",
+            b"null",
+            b"\xff\xfe",
+            b'{"id": "x", "status": "done", "panel": "chat", "x": NaN}',
+            b'{"x": 1e999}',
+            b"[" * 100_000,
+            b"{}",
+            b'{"id": "x"}',
+            b"\0",
+        ],
         ids=lambda text: ascii(text[:12]),
     )
     def test_a_line_that_is_no_run_is_refused_with_its_number(self, harm, refused, text):
@@ -427,7 +455,9 @@ class TestHarm:
          ({"started_at": "noon"}, "'started_at' is 'noon'"), ({"options": {"temperature": -1}}, "Temperature is -1"),
          ({"options": {"odd": 1}}, "'options'"), ({"options": []}, "'options'"), ({"checkpoint": {"name": "x"}}, "'source'"),
          ({"checkpoint": {"name": "x", "source": "y", "odd": 1}}, "'checkpoint'"),
-         ({"checkpoint": {"name": 1, "source": "y"}}, "'name' is '1'"), ({"messages": ["x"]}, "a message is no JSON object"),
+         ({"checkpoint": {"name": 1, "source": "y"}}, "'name' is '1'"),
+         ({"checkpoint": {"name": "x", "source": "y", "dtype": "int2"}}, "'dtype' is 'int2'"),
+         ({"messages": ["x"]}, "a message is no JSON object"),
          ({"messages": [{"role": "robot", "parts": []}]}, "'role' is 'robot'"),
          ({"messages": [{"role": "user", "parts": [5]}]}, "no JSON"),
          ({"messages": [{"role": "user", "parts": [{"image": None}]}]}, "'image'"), ({"tokens": [[1]]}, "'tokens'"),
@@ -440,6 +470,13 @@ class TestHarm:
     def test_a_field_of_the_wrong_kind_is_named(self, harm, refused, changes, said):
         refused(harm.line(**changes), f"(?s)Line 1 of runs.jsonl.*{said}")
 
+    @pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+    def test_numbers_that_the_log_could_not_give_back_are_refused(self, harm, refused, number):
+        first = (harm.folder / "runs.jsonl").read_text(encoding="utf-8").split("\n")[0]
+        assert first.count('"decode_ms": 8.0') == 1
+        (harm.folder / "runs.jsonl").write_text(first.replace('"decode_ms": 8.0', f'"decode_ms": {number}'), encoding="utf-8")
+        refused(harm.folder, "Line 1 of runs.jsonl is no JSON")
+
     def test_two_runs_of_one_id_are_refused(self, harm, refused):
         text = (harm.folder / "runs.jsonl").read_text()
         (harm.folder / "runs.jsonl").write_text(text + text)
@@ -450,6 +487,8 @@ class TestHarm:
         refused(harm.folder, "made by a newer version")
         (harm.folder / "session.json").write_text("{")
         refused(harm.folder, "session.json is no JSON")
+        (harm.folder / "session.json").write_text('{"started_at": "noon"}')
+        refused(harm.folder, "session.json: 'started_at' is 'noon'")
 
     def test_when_the_disk_fills_up_nothing_stays_behind(self, harm, elsewhere):
         store = elsewhere.store

@@ -209,7 +209,8 @@ class TestSearch:
     @pytest.mark.parametrize(
         ("query", "found"),
         [("", "cba"), ("   ", "cba"), ("square", "ba"), ("squ", "ba"), ("SQUARE colo", "a"), ("quare", ""), ("circle blue", ""),
-         ("blue", "a"), ("cafe", "c"), ("\u6f22", "c"), ("near", "c"), ("a*b", "c"), ("not", "c")],
+         ("blue", "a"), ("cafe", "c"), ("\u6f22", "c"), ("near", "c"), ("a*b", "c"), ("not", "c"),
+         ("***", "cba"), ("*** blue ?", "a")],
     )  # fmt: skip
     def test_every_word_must_begin_a_word_of_question_or_answer(self, runs, query, found):
         assert "".join(ids(runs.search(query))) == found
@@ -311,14 +312,15 @@ class TestDeleting:
         history.rate("a", 1)
         with history.store.write() as db:
             db["boxes"].insert({"run_id": "a", "position": 0, "image_id": blue.id, "x0": 1.0})
-            db["artifacts"].insert({"run_id": "a", "kind": "trace", "name": "x", "id": history.store.blobs.put(b"numbers")})
+            for run_id, data in (("a", b"numbers"), ("b", b"kept")):
+                db["artifacts"].insert({"run_id": run_id, "kind": "trace", "name": "x", "id": history.store.blobs.put(data)})
         before = history.usage()
         gone = history.delete_session("a")
         assert (gone.sessions, gone.runs, gone.messages, gone.images) == (1, 1, 2, 1)
         assert gone.size_bytes == len(blue.data) + len(b"numbers")
         after = history.usage()
-        ones = dict.fromkeys(("sessions", "runs", "message_images", "images", "run_search", "files"), 1)
-        assert left(history) == ones | {"messages": 2, "ratings": 0, "boxes": 0}
+        ones = dict.fromkeys(("sessions", "runs", "message_images", "images", "run_search"), 1)
+        assert left(history) == ones | {"messages": 2, "ratings": 0, "boxes": 0, "files": 2}
         assert before.blob_bytes - after.blob_bytes == gone.size_bytes
         assert ids(history.search("shared")) == []
         assert ids(history.search("alone")) == ["b"]

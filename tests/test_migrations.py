@@ -15,7 +15,8 @@ from app.schema import migrations
 from app.store import FILE, Store
 from tests.store_fixtures import TINY, rows, says, turn
 
-NAMES = [migration.name for migration in migrations.pending(sqlite_utils.Database(memory=True))]
+with sqlite_utils.Database(memory=True) as empty:
+    NAMES = [migration.name for migration in migrations.pending(empty)]
 TABLES = {
     "sessions": "id started_at ended_at name app_version client current_run_id settings",
     "checkpoints": "id name family source revision device dtype quantization attention parameters spec first_seen_at weights",

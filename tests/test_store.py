@@ -354,7 +354,7 @@ class TestTrouble:
     def test_it_waits_for_another_writer(self, store):
         blocker = sqlite3.connect(store.root / FILE, isolation_level=None, check_same_thread=False)
         blocker.execute("BEGIN IMMEDIATE")
-        release = threading.Timer(0.4, blocker.execute, ["ROLLBACK"])
+        release = threading.Timer(0.8, blocker.execute, ["ROLLBACK"])
         release.start()
         run_id = turn(store, says("user", "q"))
         release.join()
