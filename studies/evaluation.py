@@ -17,7 +17,7 @@ from model import Checkpoint, Core, Finished, Message, Options, Prompt, ask, fro
 from model.prompt import ImagePart
 
 from .metrics import Figure, bootstrap_mean, wilson
-from .world import locations, questions, smalltalk
+from .world import locations, questions, several, smalltalk
 from .world.draw import draw
 from .world.questions import Question
 from .world.scene import NEVER_TRAINED, Scene, make_scene
@@ -45,18 +45,26 @@ SHARES = {
     "describe": 200,
 }
 assert sum(SHARES.values()) == 4000
-PARTS = ("seen wordings", "held-out wordings", "never-trained pairs", "second turn", "small talk")
+PARTS = ("seen wordings", "held-out wordings", "never-trained pairs", "second turn", "two pictures", "small talk")
 UNITS = {"find": "mean IoU", "find_all": "mean IoU", "describe": "tokens right"}
 
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to ask: the scene, the question, and the turn before it if there is one."""
+    """One thing to ask: the scene it is about, the question, the turn before it if there is one.
+
+    `pictures` are all scenes shown, in order, where that is not the one scene alone.
+    """
 
     part: str
     scene: Scene
     question: Question
     before: Question | None = None
+    pictures: tuple[Scene, ...] = ()
+
+    @property
+    def shown(self) -> tuple[Scene, ...]:
+        return self.pictures or (self.scene,)
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,7 @@ def other_items(count: int = 4000) -> Iterator[Item]:
     yield from _fill("held-out wordings", wanted, offset=10_000, held_out=True)
     yield from _never_trained(round(count / 8))
     yield from _second_turns(round(count / 20))
+    yield from _two_pictures(round(count / 20))
     rng = random.Random(5)
     for index in range(round(count / 20)):
         scene = make_scene(held_out_seed(40_000 + index))
@@ -135,22 +144,20 @@ def evaluate(
 ) -> list[Result]:
     """Ask a checkpoint everything. `tell(done, all)` is called after each item."""
     found = []
-    pictures: dict[int, ImagePart] = {}
+    drawn: dict[int, ImagePart] = {}
     for number, item in enumerate(items):
-        if item.scene.seed not in pictures:
-            pictures.clear()
-            pictures[item.scene.seed] = from_image(draw(item.scene, SIZE_PX))
-        found.append(_ask(core, checkpoint, item, pictures[item.scene.seed]))
+        drawn = {s.seed: drawn.get(s.seed) or from_image(draw(s, SIZE_PX)) for s in item.shown}
+        found.append(_ask(core, checkpoint, item, [drawn[s.seed] for s in item.shown]))
         if tell:
             tell(number + 1, len(items))
     return found
 
 
-def _ask(core: Core, checkpoint: Checkpoint, item: Item, picture: ImagePart) -> Result:
+def _ask(core: Core, checkpoint: Checkpoint, item: Item, pictures: Sequence[ImagePart]) -> Result:
     if item.before is None:
-        prompt = ask(item.question.text, picture)
+        prompt = ask(item.question.text, *pictures)
     else:
-        turns = ask(item.before.text, picture).messages
+        turns = ask(item.before.text, *pictures).messages
         prompt = Prompt((*turns, Message("assistant", (item.before.answer,)), Message("user", (item.question.text,))))
     if item.question.kind == "describe":
         right = core.forced(checkpoint, prompt, item.question.answer)

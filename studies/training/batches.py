@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..world import smalltalk
+from ..world import several, smalltalk
 from ..world.draw import draw
 from ..world.questions import MAKERS, Question, ask, follow
 from ..world.scene import Scene, make_scene
 from ..world.splits import trained_seed
 from .packing import Conversation, PackedText, Packer, Turn
 from .patches import PatchFacts, patch_facts
+from .tokenizer import SYSTEM_PROMPTS
 
 MIXTURE = {
     "describe": 1.0,
@@ -31,21 +32,25 @@ MIXTURE = {
     "texture": 0.9,
     "count": 2.2,
     "where": 0.8,
-    "relation": 1.6,
-    "beside": 0.6,
+    "relation": 2.2,
+    "beside": 0.9,
     "read": 1.6,
     "find": 2.2,
     "find_all": 0.7,
     "at_box": 1.2,
     "background": 0.25,
     "more": 0.8,
-    "same": 0.8,
+    "same": 1.1,
 }
 """How often each kind is asked in instruction tuning."""
 assert set(MIXTURE) == set(MAKERS)
 
-FOLLOW_UP, CHAT, BLIND = 0.25, 0.035, 0.035
-"""Shares of conversations with a second turn, of small talk, and of questions with no picture attached."""
+FOLLOW_UP, CHAT, BLIND, SHIFTED = 0.25, 0.035, 0.035, 0.15
+"""Shares of conversations with a second turn, of small talk, with no picture attached, and moved on in position."""
+MAX_SHIFT = 500
+SYSTEM_SHARE = 0.06
+TWO_EVERY = 8
+"""Every so many steps, rows hold two pictures: together, or the second coming with a later turn."""
 
 
 @dataclass
@@ -95,8 +100,6 @@ class Batches:
 
     def __init__(self, packer: Packer, size: PictureSize) -> None:
         self.packer, self.size = packer, size
-        self.blind_packer = Packer(packer.tokenizer, 0, packer.text_tokens)
-        self.blind_packer._encoded = packer._encoded
 
     def tower(self, stage: int, indices: Sequence[int]) -> Batch:
         """Crowded pictures with the facts of every patch."""
@@ -124,8 +127,8 @@ class Batches:
                 if rng.random() < 0.3:
                     talk = smalltalk.chat(rng, typed=True)
                     talks.append(Conversation((Turn("chat", talk.text, talk.answer),)))
-            rows.append(self.blind_packer.row(talks))
-        return Batch(None, self.blind_packer.batch(rows))
+            rows.append(self.packer.row(talks, pictures=0))
+        return Batch(None, self.packer.batch(rows))
 
     def align(self, stage: int, indices: Sequence[int]) -> Batch:
         """Pictures with captions: what a connector is aligned on."""
@@ -140,15 +143,26 @@ class Batches:
             scenes.append(scene)
         return self._seen(scenes, stage, indices, self.packer.batch(rows))
 
-    def instruct(self, stage: int, indices: Sequence[int]) -> Batch:
-        """Pictures with conversations of every kind."""
-        scenes, rows = [], []
+    def instruct(self, stage: int, indices: Sequence[int], step: int = 1) -> Batch:
+        """Pictures with conversations of every kind; at every `TWO_EVERY`th step, two pictures a row."""
+        scenes, rows, numbers = [], [], []
         for i in indices:
             seed = trained_seed(stage, i)
+            rng = random.Random(seed + 1)
             scene = make_scene(seed, label=i % 2 == 0)
-            rows.append(self.packer.row(conversations(random.Random(seed + 1), scene)))
-            scenes.append(scene)
-        return self._seen(scenes, stage, indices, self.packer.batch(rows))
+            system = rng.choice(SYSTEM_PROMPTS) if rng.random() < SYSTEM_SHARE else ""
+            if step % TWO_EVERY:
+                rows.append(self.packer.row(conversations(rng, scene), system=system))
+                scenes.append(scene)
+                numbers.append(i)
+                continue
+            both = [scene, make_scene(trained_seed(stage + 1, i), label=i % 3 == 0)]
+            later = step % (2 * TWO_EVERY) == 0
+            between = _turn(_first(rng, both[0])) if later else None
+            rows.append(self.packer.row(of_two(rng, both, later), pictures=2, between=between))
+            scenes += both
+            numbers += [i, i + 2**33]
+        return self._seen(scenes, stage, numbers, self.packer.batch(rows))
 
     def _seen(self, scenes: Sequence[Scene], stage: int, indices: Sequence[int], text: PackedText | None) -> Batch:
         noises = [np.random.RandomState((stage * 7_919 + i) % 2**32) for i in indices]
@@ -165,7 +179,7 @@ class Batches:
         )
 
 
-def conversations(rng: random.Random, scene: Scene, count: int = 40) -> list[Conversation]:
+def conversations(rng: random.Random, scene: Scene, count: int = 30) -> list[Conversation]:
     """Conversations about a scene in the mixture's proportions: some with a second turn, some blind, some small talk."""
     talks: list[Conversation] = []
     kinds = rng.choices(tuple(MIXTURE), tuple(MIXTURE.values()), k=count)
@@ -187,8 +201,31 @@ def conversations(rng: random.Random, scene: Scene, count: int = 40) -> list[Con
             after = after or ask(rng, scene, rng.choice(kinds), typed=True)
             if after is not None:
                 turns.append(_turn(after))
-        talks.append(Conversation(tuple(turns)))
+        talks.append(Conversation(tuple(turns), shift=rng.randrange(MAX_SHIFT) if rng.random() < SHIFTED else 0))
     return talks
+
+
+def of_two(rng: random.Random, scenes: Sequence[Scene], later: bool, count: int = 40) -> list[Conversation]:
+    """Conversations about two pictures. Where the second came `later`, a question that names none is about it."""
+    talks: list[Conversation] = []
+    for kind in rng.choices(tuple(MIXTURE), tuple(MIXTURE.values()), k=count):
+        draw_of = rng.random()
+        index = rng.randrange(2)
+        if draw_of < 0.15:
+            question = several.which(rng, scenes, typed=True)
+        elif later and draw_of < 0.65:
+            question = ask(rng, scenes[1], kind, typed=True)
+        else:
+            plain = ask(rng, scenes[index], kind)
+            question = several.about(rng, plain, index, typed=True) if plain else None
+        if question is not None:
+            talks.append(Conversation((_turn(question),)))
+    return talks
+
+
+def _first(rng: random.Random, scene: Scene) -> Question:
+    """A first turn about a picture, of a kind that can be asked of any scene."""
+    return _question(rng, scene, rng.choice(("describe", "count", "background")))
 
 
 def _blind(rng: random.Random, scene: Scene, question: Question) -> Conversation:

@@ -1,23 +1,24 @@
-"""Many questions about one picture in one sequence: about six times the supervision per computation.
+"""Many questions about the same pictures in one sequence: about six times the supervision per computation.
 
-A row is `<bos><user>` + the picture's tokens, shared by all, then conversations one after the other.
-A block mask lets a token see the shared prefix and its own conversation only, and positions restart
-after the prefix, so every conversation is computed exactly as if it stood alone in the chat template.
+A row begins with what all its conversations share: `<bos><user>` and the pictures' tokens, or a first
+turn and a second picture. Then the conversations follow, one after the other. A block mask lets a token
+see the shared part and its own conversation only, and positions restart after the shared part, so every
+conversation is computed exactly as if it stood alone in the chat template.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from .tokenizer import ASSISTANT, BOS, EOS, IMAGE, PAD, USER
+from .tokenizer import ASSISTANT, BOS, EOS, IMAGE, PAD, SYSTEM, USER
 
 IGNORED = -100
-HEAD = 2
-"""Tokens before the picture: <bos><user>."""
+HEAD, SEEN, FIRST, NOWHERE = 0, 1, 2, 10**6
+"""Segments: what everybody sees (<bos>, a system prompt, <user>), pictures and turns before, the first conversation, padding."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,14 @@ class Turn:
 
 @dataclass(frozen=True)
 class Conversation:
-    """Turns that see each other. `blind` ones do not see the picture."""
+    """Turns that see each other. `blind` ones do not see the pictures. `shift` moves their positions on.
+
+    A shift makes a conversation look as if it stood later in a long one, which positions must bear.
+    """
 
     turns: tuple[Turn, ...]
     blind: bool = False
+    shift: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,85 +55,23 @@ class Span:
 
 @dataclass
 class Row:
-    """One packed sequence before batching. All lists have one entry per text token after the prefix."""
+    """One sequence before batching: lists with one entry per token. A blind conversation's segment is negative."""
 
-    ids: list[int]
-    labels: list[int]
-    weights: list[float]
-    segments: list[int]
-    positions: list[int]
-    spans: list[Span]
+    ids: list[int] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+    segments: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
 
-
-class Packer:
-    """Builds rows of `text_tokens` tokens behind a prefix with `image_tokens` image tokens."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, image_tokens: int, text_tokens: int) -> None:
-        self.tokenizer, self.image_tokens, self.text_tokens = tokenizer, image_tokens, text_tokens
-        self.pad, self.bos, self.eos, self.user, self.assistant, self.image = (
-            tokenizer.convert_tokens_to_ids(t) for t in (PAD, BOS, EOS, USER, ASSISTANT, IMAGE)
-        )
-        self._encoded: dict[str, list[int]] = {}
-
-    @property
-    def prefix_tokens(self) -> int:
-        return HEAD + self.image_tokens
-
-    def encode(self, text: str) -> list[int]:
-        ids = self._encoded.get(text)
-        if ids is None:
-            ids = self.tokenizer(text, add_special_tokens=False).input_ids
-            if len(self._encoded) < 100_000:
-                self._encoded[text] = ids
-        return ids
-
-    def row(self, conversations: Sequence[Conversation]) -> Row:
-        """The conversations that fit, in order; one that does not fit is left out."""
-        row = Row([], [], [], [], [], [])
-        for number, talk in enumerate(conversations, start=1):
-            ids: list[int] = []
-            labels: list[int] = []
-            weights: list[float] = []
-            spans: list[Span] = []
-            base = self.prefix_tokens + len(row.ids)
-            for index, turn in enumerate(talk.turns):
-                asked = ([self.user] if index else []) + self.encode(turn.question) + [self.assistant]
-                said = [*self.encode(turn.answer), self.eos]
-                spans.append(Span(turn.kind, base + len(ids) + len(asked), len(said), number - 1, index))
-                ids += asked + said
-                labels += [IGNORED] * len(asked) + said
-                weights += [0.0] * len(asked) + [len(said) ** -0.5] * len(said)
-            if len(row.ids) + len(ids) > self.text_tokens:
-                if self.text_tokens - len(row.ids) < 12:
-                    break
-                continue
-            start = HEAD if talk.blind else self.prefix_tokens
-            row.ids += ids
-            row.labels += labels
-            row.weights += weights
-            row.segments += [-number if talk.blind else number] * len(ids)
-            row.positions += range(start, start + len(ids))
-            row.spans += spans
-        return row
-
-    def batch(self, rows: Sequence[Row]) -> PackedText:
-        """Rows padded to one length, with the prefix in front and the block mask. See `PackedText` for shapes."""
-        count, prefix = len(rows), self.prefix_tokens
-        length = prefix + max(len(row.ids) for row in rows)
-        ids = torch.full((count, length), self.pad)
-        ids[:, 0], ids[:, 1], ids[:, HEAD:prefix] = self.bos, self.user, self.image
-        labels = torch.full((count, length), IGNORED)
-        weights = torch.zeros(count, length)
-        segments = torch.full((count, length), 10**6)
-        segments[:, :prefix] = 0
-        positions = torch.zeros(count, length, dtype=torch.long)
-        positions[:, :prefix] = torch.arange(prefix)
-        for i, row in enumerate(rows):
-            span = slice(prefix, prefix + len(row.ids))
-            ids[i, span], labels[i, span] = torch.tensor(row.ids), torch.tensor(row.labels)
-            weights[i, span] = torch.tensor(row.weights)
-            segments[i, span], positions[i, span] = torch.tensor(row.segments), torch.tensor(row.positions)
-        return PackedText(ids, labels, weights, positions, _mask(segments, prefix), [row.spans for row in rows])
+    def add(self, asked: Sequence[int], said: Sequence[int], segment: int, position: int) -> None:
+        """Append tokens that are read, then tokens that are learned, at consecutive positions."""
+        count = len(asked) + len(said)
+        self.ids += [*asked, *said]
+        self.labels += [IGNORED] * len(asked) + list(said)
+        self.weights += [0.0] * len(asked) + [max(1, len(said)) ** -0.5] * len(said)
+        self.segments += [segment] * count
+        self.positions += range(position, position + count)
 
 
 @dataclass
@@ -146,12 +89,83 @@ class PackedText:
     spans: list[list[Span]]
 
 
-def _mask(segments: torch.Tensor, prefix: int) -> torch.Tensor:
+class Packer:
+    """Builds rows with up to `text_tokens` tokens of conversations. A picture takes `image_tokens` tokens."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, image_tokens: int, text_tokens: int) -> None:
+        self.tokenizer, self.image_tokens, self.text_tokens = tokenizer, image_tokens, text_tokens
+        self.pad, self.bos, self.eos, self.system, self.user, self.assistant, self.image = (
+            tokenizer.convert_tokens_to_ids(t) for t in (PAD, BOS, EOS, SYSTEM, USER, ASSISTANT, IMAGE)
+        )
+        self._encoded: dict[str, list[int]] = {}
+
+    def encode(self, text: str) -> list[int]:
+        ids = self._encoded.get(text)
+        if ids is None:
+            ids = self.tokenizer(text, add_special_tokens=False).input_ids
+            if len(self._encoded) < 100_000:
+                self._encoded[text] = ids
+        return ids
+
+    def row(self, conversations: Sequence[Conversation], pictures: int = 1, between: Turn | None = None, system: str = "") -> Row:
+        """Pictures, then the conversations that fit, in order; one that does not fit is left out.
+
+        With `between`, two pictures do not come together: the turn is taken about the first, and the
+        second comes with the turns that follow.
+        """
+        row = Row()
+        picture = [self.image] * self.image_tokens
+        told = [self.system, *self.encode(system)] if system else []
+        row.add([self.bos, *told, self.user], [], HEAD, 0)
+        head = len(row.ids)
+        row.add(picture if between else picture * pictures, [], SEEN, head)
+        if between is not None:
+            row.add(self._asked(between), self._said(between), SEEN, len(row.ids))
+            row.add([self.user, *picture], [], SEEN, len(row.ids))
+        shared = len(row.ids)
+        for number, talk in enumerate(conversations):
+            turns = [(self._asked(turn, later=i > 0), self._said(turn)) for i, turn in enumerate(talk.turns)]
+            length = sum(len(asked) + len(said) for asked, said in turns)
+            room = self.text_tokens - (len(row.ids) - shared)
+            if length > room:
+                if room < 12:
+                    break
+                continue
+            position = head if talk.blind else shared + talk.shift
+            segment = -(number + FIRST) if talk.blind else number + FIRST
+            for i, (asked, said) in enumerate(turns):
+                row.spans.append(Span(talk.turns[i].kind, len(row.ids) + len(asked), len(said), number, i))
+                row.add(asked, said, segment, position)
+                position += len(asked) + len(said)
+        return row
+
+    def _asked(self, turn: Turn, later: bool = False) -> list[int]:
+        return ([self.user] if later else []) + self.encode(turn.question) + [self.assistant]
+
+    def _said(self, turn: Turn) -> list[int]:
+        return [*self.encode(turn.answer), self.eos]
+
+    def batch(self, rows: Sequence[Row]) -> PackedText:
+        """Rows padded to one length, with the block mask. See `PackedText` for shapes."""
+        length = max(len(row.ids) for row in rows)
+
+        def padded(name: str, fill: float) -> torch.Tensor:
+            return torch.tensor([[*getattr(row, name), *[fill] * (length - len(row.ids))] for row in rows])
+
+        segments = padded("segments", NOWHERE)
+        return PackedText(
+            padded("ids", self.pad),
+            padded("labels", IGNORED),
+            padded("weights", 0.0),
+            padded("positions", 0),
+            _mask(segments),
+            [row.spans for row in rows],
+        )
+
+
+def _mask(segments: torch.Tensor) -> torch.Tensor:
+    """What each token sees: of the tokens before it the head, its own conversation, and unless it is blind the pictures."""
     length = segments.shape[1]
     rows, columns = segments[:, :, None], segments[:, None, :]  # [B, T, 1], [B, 1, T]
-    same = rows == columns
-    shared = columns == 0
-    picture = (torch.arange(length) >= HEAD) & (torch.arange(length) < prefix)
-    blind = (rows < 0) & picture[None, None]
-    seen = (same | shared) & ~blind & torch.ones(length, length, dtype=torch.bool).tril()
-    return seen[:, None]
+    seen = (rows == columns) | (columns == HEAD) | ((columns == SEEN) & (rows >= SEEN))
+    return (seen & torch.ones(length, length, dtype=torch.bool).tril())[:, None]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from dataclasses import replace
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -41,7 +42,8 @@ def quick_accuracy(recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrained
         text = packer.batch(rows)
         images = torch.stack([torch.from_numpy(pixels(scene, recipe.picture, None)) for scene in drawn]).to(device)
         embeds = recipe.see(model, images).embeds
-        hidden = decode(model, text.ids.to(device), embeds, text.mask.to(device), text.positions.to(device))
+        moved = replace(text, ids=text.ids.to(device), mask=text.mask.to(device), positions=text.positions.to(device))
+        hidden = decode(model, moved, embeds)
         guess = model.lm_head(hidden).argmax(-1).cpu()
         for row, questions in enumerate(asked):
             for span in text.spans[row]:

@@ -20,7 +20,7 @@ from transformers import (
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
 from .batches import PictureSize
-from .packing import HEAD
+from .packing import PackedText
 from .tokenizer import BOS, EOS, IMAGE, PAD
 
 
@@ -154,15 +154,14 @@ RECIPES = {recipe.name: recipe for recipe in (TINY_LLAVA,)}
 """Checkpoints that `python app.py train NAME` can make."""
 
 
-def decode(
-    model: PreTrainedModel, ids: torch.Tensor, embeds: torch.Tensor | None, mask: torch.Tensor, positions: torch.Tensor
-) -> torch.Tensor:
-    """Last hidden states [B, T, H] of packed rows. `embeds` [B, image tokens, H] replace the picture's placeholders."""
-    words = model.get_input_embeddings()(ids)
+def decode(model: PreTrainedModel, text: PackedText, embeds: torch.Tensor | None) -> torch.Tensor:
+    """Last hidden states [B, T, H] of packed rows. `embeds` [pictures, P, H] take the placeholders' places, in order."""
+    words = model.get_input_embeddings()(text.ids)
     if embeds is not None:
-        tokens = embeds.shape[1]
-        words = torch.cat([words[:, :HEAD], embeds.to(words.dtype), words[:, HEAD + tokens :]], 1)
-    additive = torch.zeros(mask.shape, dtype=words.dtype, device=words.device).masked_fill_(~mask, torch.finfo(words.dtype).min)
-    return model.model.language_model(
-        inputs_embeds=words, attention_mask=additive, position_ids=positions, use_cache=False
-    ).last_hidden_state
+        places = (text.ids == model.config.image_token_id)[..., None]
+        words = words.masked_scatter(places, embeds.to(words.dtype))
+    hidden = torch.zeros(text.mask.shape, dtype=words.dtype, device=words.device).masked_fill_(
+        ~text.mask, torch.finfo(words.dtype).min
+    )
+    out = model.model.language_model(inputs_embeds=words, attention_mask=hidden, position_ids=text.positions, use_cache=False)
+    return out.last_hidden_state

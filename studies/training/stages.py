@@ -33,7 +33,7 @@ class Stage:
     decay_share: float
     trains: tuple[str, ...]
     cost: float
-    batch: Callable[[Batches, int, list[int]], Batch]
+    batch: Callable[[Batches, int, list[int], int], Batch]
 
     def scale(self, step: int) -> float:
         """Learning-rate factor at a step: linear warm-up, flat, then linear decay to 2 % over the last share."""
@@ -43,10 +43,19 @@ class Stage:
 
 
 STAGES = (
-    Stage("tower", 1600, 2e-3, 60, 0.5, ("tower", "heads"), 0.3, lambda b, s, i: b.tower(s, i)),
-    Stage("language", 300, 2e-3, 40, 0.4, ("decoder",), 0.6, lambda b, s, i: b.language(s, i)),
-    Stage("align", 160, 2e-3, 20, 0.5, ("connector",), 0.8, lambda b, s, i: b.align(s, i)),
-    Stage("instruct", 1400, 2e-3, 60, 0.7, ("tower", "connector", "decoder", "heads"), 1.0, lambda b, s, i: b.instruct(s, i)),
+    Stage("tower", 1200, 2e-3, 60, 0.5, ("tower", "heads"), 0.3, lambda b, n, i, _: b.tower(n, i)),
+    Stage("language", 250, 2e-3, 40, 0.4, ("decoder",), 0.6, lambda b, n, i, _: b.language(n, i)),
+    Stage("align", 120, 2e-3, 20, 0.5, ("connector",), 0.8, lambda b, n, i, _: b.align(n, i)),
+    Stage(
+        "instruct",
+        1250,
+        2e-3,
+        60,
+        0.7,
+        ("tower", "connector", "decoder", "heads"),
+        1.0,
+        lambda b, n, i, step: b.instruct(n, i, step),
+    ),
 )
 """Stage n draws its scenes from seeds of its own: `splits.trained_seed(n, index)`."""
 
@@ -72,12 +81,12 @@ class Step:
             total = total + loss * (1.0 if stage.name == "tower" else PATCH_WEIGHT)
         if batch.text is not None:
             text = batch.text
-            hidden = decode(model, text.ids, seen.embeds if seen else None, text.mask, text.positions)
+            hidden = decode(model, text, seen.embeds if seen else None)
             loss, right = self.answers(model, hidden, text)
             figures |= {"answer loss": loss.item(), "answer tokens right": right}
             total = total + loss
             if stage.name == "instruct":
-                lens = self.lens(model, hidden, batch.classes, batch.background)
+                lens = self.lens(model, hidden, text, batch.classes, batch.background)
                 figures["lens loss"] = lens.item()
                 total = total + LENS_WEIGHT * lens
         return total, figures

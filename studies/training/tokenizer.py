@@ -13,12 +13,22 @@ import re
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from ..world import locations, smalltalk
+from ..world import locations, several, smalltalk
 from ..world.questions import MAKERS, ask
 from ..world.scene import make_scene
 
 PAD, BOS, EOS, SYSTEM, USER, ASSISTANT, IMAGE = "<pad>", "<bos>", "<eos>", "<system>", "<user>", "<assistant>", "<image>"
 VOCABULARY = 1100
+
+SYSTEM_PROMPTS = (
+    "You are a helpful assistant.",
+    "Answer briefly.",
+    "You are a careful vision model.",
+    "Be concise and truthful.",
+    "You answer questions about pictures.",
+    "Say only what you see.",
+)
+"""System prompts met in training. They change nothing in the answers; the model must bear one."""
 
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{{ '<' + message['role'] + '>' }}"
@@ -41,7 +51,12 @@ def corpus(scenes: int = 3000) -> list[str]:
         if seed % 2:
             talk = smalltalk.chat(rng, typed=True)
             lines += [talk.text, talk.answer]
-    lines += [smalltalk.NO_PICTURE, "It has that one, and its, does it have"] * 20
+            one = ask(rng, scene, "count")
+            assert one is not None, "counting can be asked of any scene"
+            lines.append(several.about(rng, one, seed % 4 // 2, typed=True).text)
+            if two := several.which(rng, (scene, make_scene(seed + scenes)), typed=True):
+                lines += [two.text, two.answer]
+    lines += [smalltalk.NO_PICTURE, "It has that one, and its, does it have", *SYSTEM_PROMPTS] * 20
     return [re.sub(r"<loc\d{4}>", " ", line) for line in lines]
 
 

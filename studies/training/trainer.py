@@ -140,7 +140,7 @@ class _Run:
         share = BATCH // self.plan.processes
         for step in range(first, stage.steps):
             start = step * BATCH + self.rank * share
-            batch = self._to_device(stage.batch(self.batches, number, list(range(start, start + share))))
+            batch = self._to_device(stage.batch(self.batches, number, list(range(start, start + share)), step))
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
                 loss, figures = self.step.loss(stage, batch)
             loss.backward()

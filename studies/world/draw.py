@@ -106,7 +106,7 @@ def ink_colour(background: str) -> Colour:
     return (22, 22, 26) if background in ("white", "gray") else (246, 246, 242)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=256)
 def _scaled_ink(text: str, width: int, height: int) -> Image.Image:
     return letters.ink(text).resize((width, height), Image.Resampling.BOX if height < 200 else Image.Resampling.BICUBIC)
 

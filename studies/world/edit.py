@@ -56,7 +56,7 @@ def _changed(kind: str, scene: Scene, index: int, thing: Thing) -> Edit:
         others.append(scene.label.box)
     if not fits(thing.box, others, gap=2):
         raise ValueError(f"The {thing.colour} {thing.shape} does not fit at ({thing.x}, {thing.y}).")
-    things = scene.things[:index] + (thing,) + scene.things[index + 1 :]
+    things = (*scene.things[:index], thing, *scene.things[index + 1 :])
     return Edit(kind, scene, replace(scene, things=things), index, (scene.things[index].box, thing.box))
 
 

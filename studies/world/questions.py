@@ -48,7 +48,8 @@ class Draft:
 class Asker:
     """What a question maker may use. `pool` is "trained" or "never": which colour x shape pairs absent things may have.
 
-    `about` fixes the thing asked about, where a kind asks about one thing.
+    `about` fixes the thing asked about, where a kind asks about one thing; a thing that the scene does not hold
+    leaves nothing to ask.
     """
 
     rng: random.Random
@@ -62,13 +63,13 @@ class Asker:
 
     def pick(self) -> int | None:
         if self.about is not None:
-            return self.about
+            return self.about if self.about < len(self.things) else None
         return self.rng.randrange(len(self.things)) if self.things else None
 
     def order(self) -> list[int]:
         """Indices of the things in random order, or only the one asked about."""
         if self.about is not None:
-            return [self.about]
+            return [self.about] if self.about < len(self.things) else []
         return self.rng.sample(range(len(self.things)), len(self.things))
 
 

@@ -32,7 +32,9 @@ COLOURS = {
 SIZES = ("small", "large")
 TEXTURES = ("plain", "striped", "dotted")
 BACKGROUNDS = {"white": (240, 240, 238), "gray": (146, 148, 152), "black": (30, 31, 36), "brown": (112, 84, 60)}
-WORDS = ("CAT", "DOG", "SUN", "STOP", "EXIT", "OPEN", "FISH", "TREE", "BUS", "TAXI", "MILK", "BOOK", "HELP", "SALE", "HOME", "RAIN")
+WORDS = (
+    "CAT", "DOG", "SUN", "STOP", "EXIT", "OPEN", "FISH", "TREE", "BUS", "TAXI", "MILK", "BOOK", "HELP", "SALE", "HOME", "RAIN",
+)  # fmt: skip
 
 NEVER_TRAINED = frozenset({
     ("cyan", "square"), ("orange", "star"), ("green", "ring"),
@@ -128,8 +130,8 @@ def make_scene(
     """The scene of this seed: 0 to 6 things that do not touch, with a label in 35 % of scenes.
 
     `things` and `label` fix what is otherwise drawn at random. `pairs` is "trained" (the
-    never-trained colour x shape pairs do not occur) or "all". `must_have` puts one thing of that
-    (colour, shape) into the scene, as its first. Raises ValueError for an unknown `pairs`.
+    never-trained colour x shape pairs do not occur) or "all". `must_have` makes the first thing one
+    of that (colour, shape); a scene drawn empty stays empty. Raises ValueError for an unknown `pairs`.
     """
     if pairs not in ("trained", "all"):
         raise ValueError(f"pairs is 'trained' or 'all', not {pairs!r}.")

@@ -25,7 +25,7 @@ GREETINGS = {
 THANKS = {
     "trained": ("Thanks", "Thank you", "Thanks a lot", "Thank you very much", "Great, thanks", "Thanks!", "ok thanks", "Nice, thank you"),
     "held_out": ("Many thanks", "thank you so much"),
-}
+}  # fmt: skip
 WHO_ASKS = {
     "trained": ("Who are you?", "What are you?", "What can you do?", "What model are you?", "How can you help me?", "What do you know?", "help", "Help me",
                 "What can I ask you?", "Tell me about yourself.", "Are you a robot?", "What is your name?"),

@@ -111,7 +111,7 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
     "background": ("Could you say what color the background has?", "What color is behind the objects?"),
     "more": ("Could you say if there are more {some} than {others}?", "Do the {some} outnumber the {others}?"),
     "same": ("Could you say if {the} and {other} share the same {attribute}?", "Are {the} and {other} alike in {attribute}?"),
-}
+}  # fmt: skip
 """Wordings that no training question uses. They measure whether a question is understood or recognised."""
 
 SIDES = {
@@ -121,7 +121,9 @@ SIDES = {
     "below": ("below", "under", "lower than"),
 }
 
-OPENINGS = ("please ", "hey, ", "can you tell me: ", "tell me, ", "ok, ", "now ", "so ", "could you tell me: ", "hi, ", "please tell me: ", "quick question: ")
+OPENINGS = (
+    "please ", "hey, ", "can you tell me: ", "tell me, ", "ok, ", "now ", "so ", "could you tell me: ", "hi, ", "please tell me: ", "quick question: ",
+)  # fmt: skip
 SPELLINGS = (
     ("color", ("color", "colour")),
     ("image", ("image", "picture", "photo", "scene", "drawing")),
@@ -139,7 +141,7 @@ def as_typed(rng: random.Random, text: str) -> str:
         return text
     for word, others in SPELLINGS:
         if rng.random() < 0.5:
-            text = re.sub(rf"\b{word}\b", lambda _, choice=rng.choice(others): choice, text, count=1)
+            text = re.sub(rf"\b{word}\b", rng.choice(others), text, count=1)
     if rng.random() < 0.2:
         text = rng.choice(OPENINGS) + text[0].lower() + text[1:]
     if rng.random() < 0.15:
