@@ -89,7 +89,8 @@ class Store:
             try:
                 yield
             finally:
-                self._conn.execute("ROLLBACK")
+                if self._conn.in_transaction:
+                    self._conn.execute("ROLLBACK")
 
     def read(self, sql: str, params: Sequence[Any] | dict[str, Any] = ()) -> list[dict[str, Any]]:
         """The rows a query gives. Raises LogError where the database cannot be read."""
