@@ -1,15 +1,15 @@
 """The core: checkpoints, prompts, answers. Arrays and dataclasses in and out; no interface, no database.
 
-    from model import open_core, open_picture
-    core = open_core("tiny-llava")
-    picture = open_picture(Path("scene.png").read_bytes()).part
-    print(core.answer("What color is the circle?", picture).text)
+from model import open_core, open_picture
+core = open_core("tiny-llava")
+picture = open_picture(Path("scene.png").read_bytes()).part
+print(core.answer("What color is the circle?", picture).text)
 """
 
 from .checkpoint import Checkpoint, parse_spec
 from .core import Core, open_core
 from .errors import WorkbenchError
-from .events import Encoded, Finished, Prefilled, Queued, Token, Waiting
+from .events import Encoded, Finished, Loading, Prefilled, Queued, Token, Waiting
 from .grid import ImageGrid, View
 from .options import Options
 from .pictures import from_image, open_picture
@@ -17,6 +17,26 @@ from .prompt import ImagePart, Message, Prompt, ask
 from .scoring import Scores
 
 __all__ = [
-    "Checkpoint", "Core", "Encoded", "Finished", "ImageGrid", "ImagePart", "Message", "Options", "Prefilled", "Prompt", "Queued",
-    "Scores", "Token", "View", "Waiting", "WorkbenchError", "ask", "from_image", "open_core", "open_picture", "parse_spec",
-]  # fmt: skip
+    "Checkpoint",
+    "Core",
+    "Encoded",
+    "Finished",
+    "ImageGrid",
+    "ImagePart",
+    "Loading",
+    "Message",
+    "Options",
+    "Prefilled",
+    "Prompt",
+    "Queued",
+    "Scores",
+    "Token",
+    "View",
+    "Waiting",
+    "WorkbenchError",
+    "ask",
+    "from_image",
+    "open_core",
+    "open_picture",
+    "parse_spec",
+]

@@ -7,7 +7,9 @@ template never writes (boxes, locations) are left alone: people may well want to
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import jinja2
@@ -18,6 +20,7 @@ from .prompt import ImagePart, Message, Prompt
 
 MAX_CHARACTERS = 400_000
 _GUARD = "\u200b"
+_UNENCODABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def check(prompt: Prompt) -> None:
@@ -29,7 +32,9 @@ def check(prompt: Prompt) -> None:
         raise PromptError("The question is empty. Type what you want to know" + (" about the picture." if last.images else "."))
     length = sum(len(message.text) for message in prompt.messages)
     if length > MAX_CHARACTERS:
-        raise PromptError(f"The conversation has {length:,} characters; at most {MAX_CHARACTERS:,} are read. Shorten it or start a new one.")
+        raise PromptError(
+            f"The conversation has {length:,} characters; at most {MAX_CHARACTERS:,} are read. Shorten it or start a new one."
+        )
 
 
 def render(parts: Parts, prompt: Prompt, *, plain: str = "USER: {images}{text} ASSISTANT:") -> str:
@@ -39,45 +44,62 @@ def render(parts: Parts, prompt: Prompt, *, plain: str = "USER: {images}{text} A
     template refuses the conversation, as some do with a system turn.
     """
     check(prompt)
-    guard = _control_tokens(parts)
     if parts.chat_template is None:
-        text = _plain(parts, prompt, plain, guard)
+        text = _plain(parts, prompt, plain)
     else:
         try:
-            text = _template(parts, [_typed(message, guard) for message in prompt.messages])
-        except jinja2.TemplateError as error:
-            told = " It has no place for a system prompt; clear it." if prompt.messages[0].role == "system" else ""
+            text = _template(parts, [_typed(parts, message) for message in prompt.messages])
+        except (jinja2.TemplateError, TypeError, ValueError) as error:
+            told = " It may have no place for a system prompt; clear it." if prompt.messages[0].role == "system" else ""
             raise PromptError(f"This checkpoint's chat template refuses the conversation: {error}.{told}") from error
-    return text + clean(prompt.answer_prefix)
+    return text + words(parts, prompt.answer_prefix)
+
+
+def words(parts: Parts, text: str) -> str:
+    """Text that someone wrote, fit for the tokenizer: it can be encoded, and spells no control token."""
+    text = clean(text)
+    while parts.control and parts.control.search(text):  # once is not enough where two spellings overlap
+        text = parts.control.sub(lambda m: m.group()[0] + _GUARD + m.group()[1:], text)
+    return text
 
 
 def clean(text: str) -> str:
     """Text that can be encoded as UTF-8: lone surrogates and NUL become the replacement character."""
-    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
+    return _UNENCODABLE.sub("\ufffd", text)
 
 
-def _typed(message: Message, guard: re.Pattern[str] | None) -> dict[str, Any]:
+def _typed(parts: Parts, message: Message) -> dict[str, Any]:
     # Typed blocks always: the real templates of several families drop plain-string content silently.
-    blocks = [{"type": "image"} if isinstance(p, ImagePart) else {"type": "text", "text": _words(p, guard)} for p in message.parts]
+    blocks = [
+        {"type": "image"} if isinstance(p, ImagePart) else {"type": "text", "text": words(parts, p)} for p in _joined(message)
+    ]
     return {"role": message.role, "content": blocks}
 
 
-def _words(text: str, guard: re.Pattern[str] | None) -> str:
-    text = clean(text)
-    return guard.sub(lambda m: m.group()[0] + _GUARD + m.group()[1:], text) if guard else text
+def _joined(message: Message) -> Iterator[str | ImagePart]:
+    """The parts, texts that touch made one: a token could be spelled across two."""
+    for is_text, group in itertools.groupby(message.parts, lambda part: isinstance(part, str)):
+        if is_text:
+            yield "\n".join(group)
+        else:
+            yield from group
 
 
 def _template(parts: Parts, messages: list[dict[str, Any]]) -> str:
-    return parts.tokenizer.apply_chat_template(messages, chat_template=parts.chat_template, tokenize=False, add_generation_prompt=True)
+    return parts.tokenizer.apply_chat_template(
+        messages, chat_template=parts.chat_template, tokenize=False, add_generation_prompt=True
+    )
 
 
-def _plain(parts: Parts, prompt: Prompt, plain: str, guard: re.Pattern[str] | None) -> str:
+def _plain(parts: Parts, prompt: Prompt, plain: str) -> str:
     token = image_token(parts) or ""
     written = []
     for message in prompt.messages:
-        text = _words(message.text, guard)
+        text = words(parts, message.text)
         if message.role == "user":
-            written.append(plain.format(images=token * len(message.images) + ("\n" if message.images and token else ""), text=text))
+            written.append(
+                plain.format(images=token * len(message.images) + ("\n" if message.images and token else ""), text=text)
+            )
         else:
             written.append(text)
     return " ".join(written)
@@ -94,10 +116,12 @@ def image_token(parts: Parts) -> str | None:
     return None
 
 
-def _control_tokens(parts: Parts) -> re.Pattern[str] | None:
+def control_tokens(parts: Parts) -> re.Pattern[str] | None:
     """Every special token that structures a conversation: ends, placeholders, and what the template writes."""
     tokenizer = parts.tokenizer
-    special = {str(t) for t in tokenizer.all_special_tokens} | {t.content for t in tokenizer.added_tokens_decoder.values() if t.special}
+    special = {str(t) for t in tokenizer.all_special_tokens} | {
+        t.content for t in tokenizer.added_tokens_decoder.values() if t.special
+    }
     sample = ""
     if parts.chat_template is not None:
         turn = [{"type": "image"}, {"type": "text", "text": "a"}]
@@ -105,12 +129,12 @@ def _control_tokens(parts: Parts) -> re.Pattern[str] | None:
         for start in ([{"role": "system", "content": turn[1:]}], []):
             try:
                 sample += _template(parts, [*start, asked, said, asked])
-            except jinja2.TemplateError:  # no place for a system turn: the sample without one tells the rest
+            except (jinja2.TemplateError, TypeError, ValueError):  # no place for a system turn: the other sample tells the rest
                 continue
     names = ("bos_token", "eos_token", "pad_token", "sep_token", "cls_token", "mask_token")
     control = {token for token in special if token in sample}
     control |= {str(value) for name in names if (value := tokenizer.special_tokens_map.get(name))}
-    control |= {token for token in special if re.search(r"image|video|vision|img", token, re.IGNORECASE)}
+    control |= {token for token in special if re.search(r"image|video|vision|img|row_\d", token, re.IGNORECASE)}
     control |= {token for token in (image_token(parts),) if token}
-    words = sorted((token for token in control if len(token) > 1), key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, words))) if words else None
+    spelled = sorted((token for token in control if len(token) > 1 and _GUARD not in token), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, spelled))) if spelled else None

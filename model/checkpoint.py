@@ -1,11 +1,11 @@
 """A checkpoint, written down: what to load and how. Parsing of what a person types for it.
 
-    tiny-llava                                   a built-in name
-    ./runs/my-llava                              a folder
-    llava-hf/llava-1.5-7b-hf                     a Hub repository
-    llava-hf/llava-1.5-7b-hf@b234b804            at a revision
-    llava-hf/llava-1.5-7b-hf:bfloat16,cuda:1     with options
-    llava-hf/llava-1.5-7b-hf@main:nf4,eager
+tiny-llava                                   a built-in name
+./runs/my-llava                              a folder
+llava-hf/llava-1.5-7b-hf                     a Hub repository
+llava-hf/llava-1.5-7b-hf@b234b804            at a revision
+llava-hf/llava-1.5-7b-hf:bfloat16,cuda:1     with options
+llava-hf/llava-1.5-7b-hf@main:nf4,eager
 """
 
 from __future__ import annotations
@@ -55,8 +55,7 @@ class Checkpoint:
     @property
     def folder(self) -> Path | None:
         """Where the files are, or None for a Hub repository."""
-        path = builtin_folders().get(self.source, Path(self.source))
-        return path if path.is_dir() else None
+        return builtin_folders().get(self.source) or _folder(self.source)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
@@ -73,28 +72,37 @@ def parse_spec(text: str) -> Checkpoint:
     """
     text = text.strip()
     builtin = builtin_folders()
-    if Path(text).expanduser().is_dir() and text not in builtin:
+    if text not in builtin and _folder(text):  # a folder may well have : or @ in its name
         return _local(text)
-    source, _, options = _split_options(text)
+    source, _, options = text.partition(":")
     source, _, revision = source.partition("@")
     if source in builtin:
         found = Checkpoint(source, source)
-    elif Path(source).expanduser().is_dir():
+    elif _folder(source):
         found = _local(source)
     elif _HUB_ID.fullmatch(source) and ".." not in source:
         found = Checkpoint(source.split("/")[1], source)
     else:
         known = ", ".join(sorted(builtin)) or "none"
         raise UnknownCheckpoint(
-            f"There is no checkpoint {text[:200]!r}. Built in: {known}. A folder must exist; a Hub id is owner/name. For example: {_EXAMPLE}."
+            f"There is no checkpoint {text[:200]!r}. Built in: {known}. A folder must exist; a Hub id is owner/name. "
+            f"For example: {_EXAMPLE}."
         )
     if revision:
-        if not _REVISION.fullmatch(revision) or ".." in revision:
-            raise UnknownCheckpoint(f"{revision[:80]!r} is no revision. Write a branch, tag or commit after @, for example {_EXAMPLE}.")
-        found = replace(found, revision=revision)
+        found = replace(found, revision=_checked_revision(found, revision))
     changed = _options(options)
     named = ",".join(str(v) for v in (revision, *changed.values()) if v)
     return replace(found, name=f"{found.name} ({named})" if named else found.name, **changed)
+
+
+def _checked_revision(found: Checkpoint, revision: str) -> str:
+    if found.folder:
+        raise UnknownCheckpoint(f"{found.name} is a folder, which has no revisions. Leave out @{revision[:80]}.")
+    if not _REVISION.fullmatch(revision) or ".." in revision:
+        raise UnknownCheckpoint(
+            f"{revision[:80]!r} is no revision. Write a branch, tag or commit after @, for example {_EXAMPLE}."
+        )
+    return revision
 
 
 def builtin_folders() -> dict[str, Path]:
@@ -103,14 +111,18 @@ def builtin_folders() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(root.glob("*/config.json"))}
 
 
+def _folder(text: str) -> Path | None:
+    """The folder of this name, if there is one. Text of any kind may be asked about."""
+    try:
+        path = Path(text).expanduser()
+        return path if text and path.is_dir() else None
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL, no such user
+        return None
+
+
 def _local(text: str) -> Checkpoint:
     path = Path(text).expanduser().resolve()
     return Checkpoint(path.name, str(path))
-
-
-def _split_options(text: str) -> tuple[str, str, str]:
-    """source[@revision], ":", options. A colon inside cuda:1 belongs to the options."""
-    return text.partition(":")
 
 
 def _options(text: str) -> dict[str, Any]:

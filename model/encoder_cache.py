@@ -17,7 +17,7 @@ import torch
 from .memory import ByteCache, size_bytes
 
 LIMIT_BYTES = 512 * 2**20
-LEFT_OUT = ("hidden_states", "attentions")
+LEFT_OUT = ("last_hidden_state", "hidden_states", "attentions")
 """Fields of an encoder's output that no decoder reads. Hidden states of every layer would be ten times the rest."""
 JOINED = ("pooler_output", "deepstack_features")
 """Fields that are put together when pictures were encoded one by one."""
@@ -61,8 +61,8 @@ def tensor_key(tensors: Mapping[str, torch.Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
         value = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name}{value.dtype}{tuple(value.shape)}".encode())
-        digest.update(value.view(torch.uint8).numpy().tobytes() if value.numel() else b"")
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -25,6 +25,14 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Loading:
+    """A step of loading the checkpoint. `share` is 0 to 1 where it is known."""
+
+    text: str
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Encoded:
     """The pictures are encoded. `cached_images` of `images` came from the encoder cache."""
 
@@ -66,8 +74,8 @@ class Token:
 
     `text` is what it adds to the answer; empty inside a character of several tokens. `logprob` is the
     natural logarithm of its probability before temperature and top-p. `alternatives` are the most
-    likely tokens at that place, the chosen one included, best first. `given` tokens were not chosen
-    by the model: the answer was made to begin with them.
+    likely tokens at that place, best first. `given` tokens were not chosen by the model: the answer was
+    made to begin with them. They are certain, `logprob` 0, where the model was not asked about them.
     """
 
     index: int
@@ -80,7 +88,10 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The answer is complete, or was stopped. `text` is the whole answer, `decode_ms` from first to last token."""
+    """The answer is complete, or was stopped. `text` is all of it, what it was made to begin with included.
+
+    `new_tokens` counts what the model chose, `decode_ms` is the time from its first to its last token.
+    """
 
     run_id: str
     text: str
@@ -89,4 +100,4 @@ class Finished:
     decode_ms: float
 
 
-Event = Queued | Waiting | Encoded | Prefilled | Token | Finished
+Event = Queued | Waiting | Loading | Encoded | Prefilled | Token | Finished

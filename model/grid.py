@@ -49,7 +49,8 @@ class ImageGrid:
 
     def __post_init__(self) -> None:
         cells = sum(view.rows * view.cols for view in self.views)
-        assert self.cell.ndim == 1 and self.cell.max(initial=-1) < cells, f"{self.cell.shape} tokens over {cells} cells"
+        assert self.cell.ndim == 1, f"cells of tokens have shape {self.cell.shape}, not [T]"
+        assert self.cell.max(initial=-1) < cells, f"a token looks at cell {self.cell.max()} of {cells}"
 
     @property
     def tokens(self) -> int:

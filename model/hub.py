@@ -1,14 +1,13 @@
-"""Files of a checkpoint: found in a folder or fetched from the Hub, checked before any weight is read.
+"""Where a checkpoint's files come from: a folder, or the Hub.
 
 Only safetensors and text files are ever fetched. Each way this can fail has a sentence of its own.
 """
 
 from __future__ import annotations
 
-import json
-import struct
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,39 +17,33 @@ from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
+    HFValidationError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+from huggingface_hub.utils import filter_repo_objects
+from tqdm import tqdm
 
 from .checkpoint import Checkpoint, builtin_folders
 from .errors import (
     BrokenCheckpoint,
+    CheckpointError,
     GatedCheckpoint,
     NoNetwork,
-    NotAVisionLanguageModel,
-    RemoteCode,
     UnknownCheckpoint,
     UnsafeWeights,
+    WorkbenchError,
 )
+from .files import UNSAFE, Files, check_kind, folder_config, inspect_folder
 
 _TRANSPORT = HfHubHTTPError.__mro__[1]
 """What the Hub client's HTTP library raises: httpx's error, or httpx2's in newer clients."""
 PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
-UNSAFE = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
-_ELEMENT_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2}
-
-
-@dataclass(frozen=True)
-class Files:
-    """A checkpoint on disk. `elements` is its number of parameters, `stored_bytes` their size as stored."""
-
-    folder: Path
-    config: dict[str, Any]
-    elements: int
-    stored_bytes: int
+IGNORED = ["*/*.safetensors", "consolidated*"]
+"""The same weights a second time, in another layout."""
+POLL_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -74,105 +67,41 @@ def read_config(checkpoint: Checkpoint) -> dict[str, Any]:
     folder = checkpoint.folder
     if folder is None:
         with _explained(checkpoint):
-            folder = Path(snapshot_download(checkpoint.source, revision=checkpoint.revision, allow_patterns=["config.json"]))
-    return _config(folder, checkpoint.name)
+            folder = _download(checkpoint, allow_patterns=["config.json"])
+    return folder_config(folder, checkpoint.name)
 
 
-def inspect_folder(folder: Path, name: str) -> Files:
-    """Check a folder's config and weights without loading them. Raises CheckpointError."""
-    config = _config(folder, name)
-    check_kind(config, name)
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        unsafe = [p.name for p in folder.iterdir() if p.suffix in UNSAFE]
-        if unsafe:
-            raise UnsafeWeights(
-                f"{name} has only {unsafe[0]}, a pickle that can run code when opened. Ask its author for safetensors, or convert it where "
-                "you trust it: AutoModelForImageTextToText.from_pretrained(...).save_pretrained(folder)."
-            )
-        raise BrokenCheckpoint(f"{name} has a config but no weights (*.safetensors) in {folder}. Download it again.")
-    elements = stored = 0
-    for path in weights:
-        count, size = _header(path, name)
-        elements, stored = elements + count, stored + size
-    return Files(folder, config, elements, stored)
-
-
-def check_kind(config: dict[str, Any], name: str) -> None:
-    """Raise where a config is not of a model that takes pictures and writes text, or wants its own code."""
-    kind = config.get("model_type")
-    if kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
-        return
-    if config.get("auto_map"):
-        raise RemoteCode(
-            f"{name} wants its own Python code to run (auto_map in config.json), which is never done here. Use a version converted to transformers: "
-            "its repository name often ends in -hf."
-        )
-    known = "LLaVA, Qwen-VL, InternVL, SmolVLM, PaliGemma, BLIP-2 and the other image-text-to-text models of transformers"
-    raise NotAVisionLanguageModel(f"{name} is a {kind or 'model of unknown type'}, which does not answer questions about pictures. Choose one of {known}.")
-
-
-def _config(folder: Path, name: str) -> dict[str, Any]:
-    path = folder / "config.json"
-    if not path.exists():
-        raise BrokenCheckpoint(f"{name} has no config.json in {folder}. Point to the folder that save_pretrained wrote.")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BrokenCheckpoint(f"{name}'s config.json is damaged: {error}. Download it again.") from error
-    if not isinstance(config, dict):
-        raise BrokenCheckpoint(f"{name}'s config.json holds no settings. Download it again.")
-    return config
-
-
-def _header(path: Path, name: str) -> tuple[int, int]:
-    """Number and bytes of the tensors in a safetensors file, from its header alone."""
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > 100_000_000:
-                raise ValueError("header too long")
-            header = json.loads(file.read(length))
-        count = size = 0
-        for key, tensor in header.items():
-            if key == "__metadata__":
-                continue
-            start, end = tensor["data_offsets"]
-            size += end - start
-            count += (end - start) // _ELEMENT_BYTES.get(tensor["dtype"], 1)
-        if path.stat().st_size < 8 + length + size:
-            raise ValueError(f"{path.stat().st_size} bytes of {8 + length + size}")
-    except (OSError, ValueError, KeyError, struct.error, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BrokenCheckpoint(f"{name}'s {path.name} is cut off or damaged ({error}). Download it again.") from error
-    return count, size
+def _download(checkpoint: Checkpoint, **arguments: Any) -> Path:
+    return Path(snapshot_download(checkpoint.source, revision=checkpoint.revision, **arguments))
 
 
 def _fetch(checkpoint: Checkpoint) -> Iterator[Fetching]:
-    """Bring a repository's files to the Hub cache, reporting bytes. Returns the folder."""
+    """Bring a repository's files to the Hub cache, reporting bytes. Returns the folder.
+
+    The download goes on where nobody listens any more; what it brought is there the next time.
+    """
     with _explained(checkpoint):
-        config_folder = Path(snapshot_download(checkpoint.source, revision=checkpoint.revision, allow_patterns=["config.json"]))
-    check_kind(_config(config_folder, checkpoint.name), checkpoint.name)
-    total = _remote_size(checkpoint)
-    done = _Counter()
-    box: list[Any] = []
+        config_folder = _download(checkpoint, allow_patterns=["config.json"])
+    check_kind(folder_config(config_folder, checkpoint.name), checkpoint.name)
+    with _explained(checkpoint):
+        total = _remote_size(checkpoint)
+    done, box = _Counter(), []
 
     def run() -> None:
         try:
-            box.append(
-                snapshot_download(checkpoint.source, revision=checkpoint.revision, allow_patterns=PATTERNS, tqdm_class=done.bar())
-            )
-        except Exception as error:  # raised again below, in the thread that asked
+            box.append(_download(checkpoint, allow_patterns=PATTERNS, ignore_patterns=IGNORED, tqdm_class=done.bar()))
+        except BaseException as error:  # raised again below, in the thread that asked
             box.append(error)
 
     thread = threading.Thread(target=run, name="download", daemon=True)
     thread.start()
     while thread.is_alive():
-        thread.join(0.3)
+        thread.join(POLL_S)
         yield Fetching(min(done.bytes, total) if total else done.bytes, total)
     with _explained(checkpoint):
-        if isinstance(box[0], Exception):
+        if isinstance(box[0], BaseException):
             raise box[0]
-    return Path(box[0])
+    return box[0]
 
 
 def _remote_size(checkpoint: Checkpoint) -> int:
@@ -181,71 +110,99 @@ def _remote_size(checkpoint: Checkpoint) -> int:
         info = HfApi().model_info(checkpoint.source, revision=checkpoint.revision, files_metadata=True)
     except (_TRANSPORT, OfflineModeIsEnabled, ConnectionError):
         return 0
-    names = [file.rfilename for file in info.siblings or []]
-    if not any(name.endswith(".safetensors") for name in names):
-        unsafe = next((name for name in names if name.endswith(UNSAFE)), None)
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
+    weights = {name: size for name, size in sizes.items() if name.endswith(".safetensors")}
+    if not weights:
+        unsafe = next((name for name in sizes if name.endswith(UNSAFE)), None)
         raise UnsafeWeights(
-            f"{checkpoint.name} has {f'only {unsafe}, a pickle that can run code when opened' if unsafe else 'no safetensors file'}. "
+            f"{checkpoint.name} has "
+            f"{f'only {unsafe}, a pickle that can run code when opened' if unsafe else 'no safetensors file'}. "
             "Ask its author for safetensors; nothing was downloaded."
         )
-    return sum(file.size or 0 for file in info.siblings or [] if file.rfilename.endswith(".safetensors"))
+    wanted = filter_repo_objects(sizes, allow_patterns=PATTERNS, ignore_patterns=IGNORED)
+    return sum(sizes[name] for name in wanted)
 
 
 class _Counter:
-    """Counts bytes of all download bars."""
+    """Counts the bytes that download bars tell of, from all their threads."""
 
     def __init__(self) -> None:
         self.bytes = 0
+        self._lock = threading.Lock()
+
+    def add(self, count: float) -> None:
+        with self._lock:
+            self.bytes += int(count)
 
     def bar(self) -> type:
-        from tqdm import tqdm
-
         counter = self
 
         class Bar(tqdm):
-            def __init__(self, *args, **kwargs):
+            """Shows nothing. The Hub client keeps a second bar of what the network brought; files are counted once."""
+
+            def __init__(self, *args: Any, **kwargs: Any) -> None:
+                self._counts = kwargs.get("unit") == "B" and kwargs.get("desc") != "Downloading bytes"
                 kwargs.pop("name", None)
                 super().__init__(*args, **{**kwargs, "disable": True})
-                self._counts = kwargs.get("unit") == "B"
 
-            def update(self, n=1):
+            def update(self, n: float | None = 1) -> None:
                 if self._counts:
-                    counter.bytes += int(n or 0)
+                    counter.add(n or 0)
 
         return Bar
 
 
-class _explained:
+@contextmanager
+def _explained(checkpoint: Checkpoint) -> Iterator[None]:
     """Turns the Hub's errors into sentences."""
+    try:
+        yield
+    except WorkbenchError:
+        raise
+    except Exception as error:
+        raise _sentence(checkpoint, error) from error
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint = checkpoint
 
-    def __enter__(self) -> None:
-        return None
+def _sentence(checkpoint: Checkpoint, error: Exception) -> CheckpointError:
+    name, builtin = checkpoint.source, ", ".join(builtin_folders())
+    # The client says "not found here" of all that went wrong over there, with the reason behind it.
+    reason = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error
+    if isinstance(reason, GatedRepoError):
+        return GatedCheckpoint(
+            f"{name} is gated. Accept its licence at https://huggingface.co/{name} and give your token: hf auth login, or "
+            "set HF_TOKEN."
+        )
+    if isinstance(reason, RevisionNotFoundError):
+        return UnknownCheckpoint(
+            f"{name} has no revision {checkpoint.revision or 'main'!r}. Its branches and commits are at https://huggingface.co/{name}."
+        )
+    if isinstance(reason, RepositoryNotFoundError):
+        return UnknownCheckpoint(
+            f"There is no {name} on the Hub, or it is private. Check the spelling (owner/name); for a private one set HF_TOKEN. "
+            f"Built in: {builtin}."
+        )
+    if isinstance(reason, HFValidationError):
+        return UnknownCheckpoint(
+            f"There is no folder {name}; it was moved or deleted. Choose another checkpoint. Built in: {builtin}."
+        )
+    if isinstance(reason, EntryNotFoundError):
+        return BrokenCheckpoint(
+            f"{name} lacks a file it should have: {_first_line(reason)}. It may not be a transformers checkpoint."
+        )
+    if isinstance(reason, HfHubHTTPError):
+        return NoNetwork(f"The Hub answered with an error for {name}: {_first_line(reason)}. Try again later.")
+    if isinstance(error, (LocalEntryNotFoundError, OfflineModeIsEnabled, ConnectionError, _TRANSPORT)):
+        return NoNetwork(
+            f"{name} is not on this machine, or only in part, and the Hub cannot be reached. Connect and try again, or download "
+            f"it elsewhere and give its folder. Built in and offline: {builtin}."
+        )
+    if isinstance(error, OSError):
+        return BrokenCheckpoint(f"{name} could not be stored: {_first_line(error)}. Check the free disk space and try again.")
+    return CheckpointError(
+        f"{name} could not be fetched: {_first_line(error)}. Try again, or download it elsewhere and give its folder."
+    )
 
-    def __exit__(self, kind, error, trace) -> None:
-        name = self.checkpoint.source
-        if isinstance(error, GatedRepoError):
-            raise GatedCheckpoint(
-                f"{name} is gated. Accept its licence at https://huggingface.co/{name} and give your token: huggingface-cli login, or set HF_TOKEN."
-            ) from error
-        if isinstance(error, RevisionNotFoundError):
-            raise UnknownCheckpoint(f"{name} has no revision {self.checkpoint.revision!r}. Its branches and commits are at https://huggingface.co/{name}.") from error
-        if isinstance(error, RepositoryNotFoundError):
-            raise UnknownCheckpoint(
-                f"There is no {name} on the Hub, or it is private. Check the spelling (owner/name); for a private one set HF_TOKEN. "
-                f"Built in: {', '.join(builtin_folders())}."
-            ) from error
-        unreachable = isinstance(error, _TRANSPORT) and not isinstance(error, HfHubHTTPError)
-        if unreachable or isinstance(error, (LocalEntryNotFoundError, OfflineModeIsEnabled, ConnectionError)):
-            raise NoNetwork(
-                f"{name} is not on this machine and the Hub cannot be reached. Connect and try again, or download it elsewhere and give its folder. "
-                f"Built in and offline: {', '.join(builtin_folders())}."
-            ) from error
-        if isinstance(error, EntryNotFoundError):
-            raise BrokenCheckpoint(f"{name} lacks a file it should have: {error}. It may not be a transformers checkpoint.") from error
-        if isinstance(error, HfHubHTTPError):
-            raise NoNetwork(f"The Hub answered with an error for {name}: {str(error).splitlines()[0]}. Try again later.") from error
-        if isinstance(error, OSError):
-            raise BrokenCheckpoint(f"{name} could not be stored: {error}. Check the free disk space and try again.") from error
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200].rstrip(".") if lines else type(error).__name__

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -14,26 +15,50 @@ V = TypeVar("V")
 
 
 def size_bytes(value: Any) -> int:
-    """Bytes of all tensors in a nest of lists, tuples, dicts and transformers outputs."""
+    """Bytes that the tensors in a nest of lists, tuples, dicts and transformers outputs hold on to.
+
+    A slice keeps all of what it was cut from, so the storage is counted, once.
+    """
+    storages = {storage.data_ptr(): storage.nbytes() for storage in map(torch.Tensor.untyped_storage, _tensors(value))}
+    return sum(storages.values())
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
     if isinstance(value, torch.Tensor):
-        return value.numel() * value.element_size()
-    if isinstance(value, dict):
-        return sum(size_bytes(v) for v in value.values())
-    if isinstance(value, (list, tuple)):
-        return sum(size_bytes(v) for v in value)
-    return 0
+        yield value
+    elif isinstance(value, (dict, list, tuple)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(part)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; on processors and Apple's GPUs that is told in words only."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    words = ("can't allocate memory", "out of memory", "not enough memory")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+
+
+def free_unused(device: torch.device) -> None:
+    """Give back what nothing refers to any more."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def model_bytes(model: torch.nn.Module) -> int:
     """Bytes of parameters and buffers, shared ones counted once."""
-    seen = {t.data_ptr(): t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()) if t.device.type != "meta"}
+    seen = {
+        t.data_ptr(): t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()) if t.device.type != "meta"
+    }
     return sum(seen.values())
 
 
 def free_bytes(device: torch.device) -> int:
     """Memory that can still be taken on a device: the GPU's free memory, or what the machine or its container has left."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
     found = [_meminfo(), _cgroup()]
     known = [value for value in found if value is not None]
     if known:
@@ -51,20 +76,25 @@ def _meminfo() -> int | None:
     return None
 
 
-def _cgroup() -> int | None:
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+def _cgroup(root: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """What a container's limit leaves. Files held in memory for quicker reading count as used there, but make way."""
+    limit, used = root / "memory.max", root / "memory.current"
     if not limit.exists() or not used.exists() or limit.read_text().strip() == "max":
         return None
-    return max(0, int(limit.read_text()) - int(used.read_text()))
+    stat = root / "memory.stat"
+    lines = stat.read_text().splitlines() if stat.exists() else []
+    files = next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
+    return max(0, int(limit.read_text()) - int(used.read_text()) + files)
 
 
 def human_bytes(count: float) -> str:
     """1234567 -> "1.2 MB"."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000 or unit == "GB":
-            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
-        count /= 1000
-    raise AssertionError("unreachable")
+    unit = "B"
+    for larger in ("kB", "MB", "GB"):
+        if count < 999.5:
+            break
+        count, unit = count / 1000, larger
+    return f"{count:.0f} {unit}" if unit == "B" or count >= 99.95 else f"{count:.1f} {unit}"
 
 
 class ByteCache(Generic[V]):
@@ -104,7 +134,7 @@ class ByteCache(Generic[V]):
         self.used_bytes -= size
         return value
 
-    def drop_if(self, predicate) -> None:
+    def drop_if(self, predicate: Callable[[Any], bool]) -> None:
         """Let go of all keys for which predicate(key) is true."""
         for key in [key for key in self._entries if predicate(key)]:
             self.drop(key)

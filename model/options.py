@@ -26,13 +26,19 @@ class Options:
     alternatives: int = ALTERNATIVES
 
     def __post_init__(self) -> None:
-        _within("Length", self.max_new_tokens, 1, MAX_NEW_TOKENS)
-        _within("Temperature", self.temperature, 0.0, 5.0)
+        _whole("Length", self.max_new_tokens, 1, MAX_NEW_TOKENS)
+        if self.temperature != 0 or isinstance(self.temperature, bool):
+            _within("Temperature", self.temperature, 0.01, 5.0, "0 or ")
         _within("Top-p", self.top_p, 0.01, 1.0)
-        _within("Seed", self.seed, 0, 2**31 - 1)
-        _within("Alternatives", self.alternatives, 0, 50)
+        _whole("Seed", self.seed, 0, 2**31 - 1)
+        _whole("Alternatives", self.alternatives, 0, 50)
 
 
-def _within(name: str, value: float, low: float, high: float) -> None:
+def _whole(name: str, value: int, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise OptionsError(f"{name} is {value!r}. Choose a whole number from {low} to {high}.")
+
+
+def _within(name: str, value: float, low: float, high: float, also: str = "") -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-        raise OptionsError(f"{name} is {value!r}. Choose a number from {low:g} to {high:g}.")
+        raise OptionsError(f"{name} is {value!r}. Choose {also}a number from {low:g} to {high:g}.")

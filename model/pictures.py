@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import warnings
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -21,8 +20,27 @@ from .prompt import ImagePart
 MAX_BYTES = 25_000_000
 MAX_PIXELS = 40_000_000
 MAX_ASPECT = 200
-FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp", "TIFF": "image/tiff"}
-_SUFFIXES = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF", "bmp": "BMP", "tif": "TIFF", "tiff": "TIFF"}
+FORMATS = {
+    "PNG": "image/png",
+    "JPEG": "image/jpeg",
+    "WEBP": "image/webp",
+    "GIF": "image/gif",
+    "BMP": "image/bmp",
+    "TIFF": "image/tiff",
+}
+ANIMATED = ("PNG", "WEBP", "GIF", "TIFF")
+_ORIENTATION = 0x0112
+_MOST = f"{MAX_PIXELS // 10**6} megapixels"
+_SUFFIXES = {
+    "jpg": "JPEG",
+    "jpeg": "JPEG",
+    "png": "PNG",
+    "webp": "WEBP",
+    "gif": "GIF",
+    "bmp": "BMP",
+    "tif": "TIFF",
+    "tiff": "TIFF",
+}
 
 
 @dataclass(frozen=True)
@@ -45,19 +63,21 @@ def open_picture(data: bytes, name: str = "") -> Picture:
     if len(data) > MAX_BYTES:
         raise PictureError(f"{shown} has {len(data) / 1e6:.0f} MB; at most {MAX_BYTES / 1e6:.0f} MB are read. Save it smaller.")
     notes: list[str] = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with Image.open(io.BytesIO(data), formats=tuple(FORMATS)) as opened:
-                _check_size(shown, opened)
-                kind = str(opened.format)
-                image = _upright_rgb(opened, notes)
-        except PictureError:
-            raise
-        except UnidentifiedImageError as error:
-            raise PictureError(f"{shown} is {_guess(data)}. Save it as PNG, JPEG or WebP.") from error
-        except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-            raise PictureError(f"{shown} is damaged or cut off and could not be read whole. Save or download it again.") from error
+    try:
+        with Image.open(io.BytesIO(data), formats=tuple(FORMATS)) as opened:
+            _check_size(shown, opened)
+            kind = "JPEG" if opened.format == "MPO" else str(opened.format)  # a JPEG that holds previews as well
+            image = _upright_rgb(opened, notes)
+    except PictureError:
+        raise
+    except UnidentifiedImageError as error:
+        raise PictureError(f"{shown} is {_guess(data)}. Save it as PNG, JPEG or WebP.") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise PictureError(f"{shown} claims so many pixels that it is not opened; at most {_MOST} are. Scale it down.") from error
+    except MemoryError as error:
+        raise PictureError(f"{shown} takes more memory than there is. Scale it down.") from error
+    except Exception as error:  # Pillow's readers raise a dozen kinds on damaged files
+        raise PictureError(f"{shown} is damaged or cut off and could not be read whole. Save or download it again.") from error
     claimed = _SUFFIXES.get(PurePath(name).suffix.lstrip(".").lower())
     if claimed and claimed != kind:
         notes.insert(0, f"{shown} is a {kind} file despite its name.")
@@ -75,18 +95,18 @@ def from_image(image: Image.Image, name: str = "") -> ImagePart:
 def _check_size(shown: str, image: Image.Image) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise PictureError(f"{shown} has {width} x {height} pixels; at most {MAX_PIXELS // 10**6} megapixels are opened. Scale it down.")
+        raise PictureError(f"{shown} has {width} x {height} pixels; at most {_MOST} are opened. Scale it down.")
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise PictureError(f"{shown} is {width} x {height} pixels, too long and thin for a model. Crop it.")
 
 
 def _upright_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
-    if getattr(image, "n_frames", 1) > 1:
-        notes.append(f"The file has {image.n_frames} frames; the first is used.")
+    if image.format in ANIMATED and image.is_animated:
+        notes.append("The file is an animation or has several pages; the first is used.")
         image.seek(0)
     image.load()
     turned = ImageOps.exif_transpose(image)
-    if image.getexif().get(0x0112, 1) != 1:
+    if image.getexif().get(_ORIENTATION, 1) != 1:
         notes.append("The picture was turned upright as its camera says.")
     if turned.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
         notes.append("The picture has more than 8 bits a channel; they were scaled to 8.")
@@ -104,9 +124,13 @@ def _upright_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.float64)
-    low, high = (0.0, 65535.0) if image.mode.startswith("I") and values.max(initial=0) > 255 else (values.min(), max(values.max(), values.min() + 1))
-    return Image.fromarray(np.clip(np.round((values - low) / (high - low) * 255), 0, 255).astype(np.uint8))
+    """Whole numbers by the smallest range that holds them, 0 to 255 or 65535; fractions by their own least and most."""
+    values = np.nan_to_num(np.asarray(image).astype(np.float64), posinf=0.0, neginf=0.0)
+    low, high = float(values.min()), float(values.max())
+    if image.mode.startswith("I") and low >= 0 and high <= 65535:
+        low, high = 0.0, 255.0 if high <= 255 else 65535.0
+    scaled = (values - low) / (high - low or 1.0) * 255
+    return Image.fromarray(np.round(scaled).astype(np.uint8))
 
 
 def _guess(data: bytes) -> str:

@@ -41,7 +41,9 @@ class Registry(Generic[T]):
         self._scan()
         if name not in self._entries:
             failed = "".join(f" {module} failed to load: {error}." for module, error in self.failures.items())
-            raise KeyError(f"There is no {self.kind} named {name!r}. Known: {', '.join(sorted(self._entries)) or 'none'}.{failed}")
+            raise KeyError(
+                f"There is no {self.kind} named {name!r}. Known: {', '.join(sorted(self._entries)) or 'none'}.{failed}"
+            )
         return self._entries[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -55,6 +57,10 @@ class Registry(Generic[T]):
     def __contains__(self, name: Any) -> bool:
         self._scan()
         return name in self._entries
+
+    def name_of(self, entry: T) -> str:
+        """The name an entry was added under."""
+        return next(name for name in self if self[name] is entry)
 
     def values(self) -> list[T]:
         """The entries, by name."""

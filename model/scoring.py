@@ -3,25 +3,33 @@
 All continuations form a tree of tokens. In "packed" mode the whole tree is one row: a token sees the
 shared prefix and its own ancestors, and its position is its depth, so every path is computed exactly
 as if it stood alone, and the prefix's keys and values are never copied (SpecInfer's tree attention,
-used for probes). "expanded" batches the paths over copies of the prefix; "each" runs them one by one.
+used for probes). "expanded" batches the paths over copies of the prefix, "each" reads them one by one,
+and "stepped" makes plain `generate` write them token by token: slow, and right by definition.
 """
 
 from __future__ import annotations
 
 import copy
+import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from .answering import Answering
+from .chat_text import words
 from .errors import PromptError
+from .events import Token
 from .families.base import Inputs
+from .options import Options
+from .prefix import reusable, shared_prefix, token_names
 from .prompt import Prompt
+from .token_tree import Node, Sequences, build_tree
 from .tokens import extend
-from .vlm import ScoringMode, VisionLanguageModel, reusable, shared_prefix, token_names
+from .vlm import ScoringMode, VisionLanguageModel
 
 PACK_TOKENS = 1024
 EXPAND_ROWS = 8
@@ -32,7 +40,7 @@ class Scores:
     """Log-likelihoods of the answers to one prompt, natural logarithms.
 
     `total` float64 [answers]: the sum over an answer's tokens, its end not included. `tokens` holds
-    the parts, one float64 array an answer.
+    the parts, one float64 array an answer. `mode` is how they were computed.
     """
 
     answers: tuple[str, ...]
@@ -51,32 +59,21 @@ class Scores:
         return share / share.sum()
 
 
-@dataclass
-class Node:
-    """A token of the tree. `parent` -1 is the end of the shared prefix."""
-
-    token: int
-    parent: int
-    depth: int
-    children: dict[int, int] = field(default_factory=dict)
-
-
 def score_many(
     vlm: VisionLanguageModel, prompts: Sequence[Prompt], answers: Sequence[Sequence[str]], mode: ScoringMode | None = None
 ) -> list[Scores]:
     """Score each prompt's own answers. `mode` None takes the fastest that passed the self-test.
 
-    An answer's tokens are those of its text on its own. Raises PromptError.
+    An answer's tokens are those of its text on its own. Prompts that share too little for a mode that
+    shares are read one by one. Raises PromptError.
     """
     begun = time.perf_counter()
-    mode = mode or vlm.fast.scoring
+    if not all(answers):
+        raise PromptError("There is nothing to score: a prompt has no answers. Give at least one.")
+    paths = [[answer_ids(vlm, p, answer) for answer in said] for p, said in zip(prompts, answers, strict=True)]
+    asked = [vlm.prepare(p, max(map(len, said))) for p, said in zip(prompts, paths, strict=True)]
     with torch.inference_mode():
-        asked = [vlm.prepare(prompt, room=64) for prompt in prompts]
-        paths = [[_answer_ids(vlm, p, answer) for answer in said] for p, said in zip(prompts, answers, strict=True)]
-        if mode == "each":
-            found = [_each(vlm, inputs, said) for inputs, said in zip(asked, paths, strict=True)]
-        else:
-            found = _shared(vlm, prompts, asked, paths, mode)
+        found, mode = _scored(vlm, prompts, asked, paths, mode or vlm.fast.scoring)
     ms = (time.perf_counter() - begun) * 1e3
     return [
         Scores(tuple(said), np.array([t.sum() for t in tokens]), tuple(tokens), mode, ms / len(prompts))
@@ -86,18 +83,17 @@ def score_many(
 
 def forced(vlm: VisionLanguageModel, prompt: Prompt, answer: str) -> np.ndarray:
     """Whether each token of an answer is the most likely one after the true tokens before it. bool [tokens]."""
-    ids = _answer_ids(vlm, prompt, answer)
+    ids = answer_ids(vlm, prompt, answer)
+    if not vlm.fast.extend:
+        return np.array([token.alternatives[0].id == token.id for token in _stepped(vlm, prompt, ids)])
+    inputs = vlm.prepare(prompt, len(ids))
     with torch.inference_mode():
-        inputs = vlm.prepare(Prompt(prompt.messages, prompt.answer_prefix, tuple(ids)))
-        more, _ = vlm.vision(inputs)
-        out = vlm.parts.model(input_ids=inputs.tensors["input_ids"], attention_mask=inputs.tensors["attention_mask"], use_cache=False, **more)
-    guess = out.logits[0, -len(ids) - 1 : -1].argmax(-1)
-    return (guess == torch.tensor(ids, device=guess.device)).cpu().numpy()
+        return (_read(vlm, inputs, ids).argmax(-1).cpu() == torch.tensor(ids)).numpy()
 
 
-def _answer_ids(vlm: VisionLanguageModel, prompt: Prompt, answer: str) -> list[int]:
+def answer_ids(vlm: VisionLanguageModel, prompt: Prompt, answer: str) -> list[int]:
     """The tokens of an answer: those of its text on its own, or behind a forced beginning those it adds to it."""
-    tokenizer, prefix = vlm.parts.tokenizer, prompt.answer_prefix
+    tokenizer, prefix, answer = vlm.parts.tokenizer, words(vlm.parts, prompt.answer_prefix), words(vlm.parts, answer)
     if prefix:
         whole, known = (tokenizer(text, add_special_tokens=False).input_ids for text in (prefix + answer, prefix))
         if whole[: len(known)] == known and len(whole) > len(known):
@@ -108,70 +104,96 @@ def _answer_ids(vlm: VisionLanguageModel, prompt: Prompt, answer: str) -> list[i
     return ids
 
 
-def _shared(vlm, prompts, asked: Sequence[Inputs], paths, mode: ScoringMode) -> list[list[np.ndarray]]:
+Paths = Sequence[Sequence[Sequence[int]]]
+"""For each prompt the token ids of each of its answers."""
+Found = list[list[np.ndarray]]
+"""For each prompt and answer the log-probabilities of the answer's tokens, float64."""
+
+
+def _scored(
+    vlm: VisionLanguageModel, prompts: Sequence[Prompt], asked: Sequence[Inputs], paths: Paths, mode: ScoringMode
+) -> tuple[Found, ScoringMode]:
+    if mode in ("packed", "expanded"):
+        usable = _usable(vlm, prompts, asked, paths)
+        if usable is not None:
+            return _shared(vlm, asked, paths, mode, usable), mode
+        mode = "each"
+    if mode == "stepped":
+        stepped = [[_stepped(vlm, prompt, ids) for ids in said] for prompt, said in zip(prompts, paths, strict=True)]
+        return [[np.array([token.logprob for token in tokens]) for tokens in said] for said in stepped], mode
+    each = [[_read(vlm, inputs, ids) for ids in said] for inputs, said in zip(asked, paths, strict=True)]
+    return [
+        [_path(logprobs, range(len(ids)), ids) for logprobs, ids in zip(rows, said, strict=True)]
+        for rows, said in zip(each, paths, strict=True)
+    ], mode
+
+
+def _usable(vlm: VisionLanguageModel, prompts: Sequence[Prompt], asked: Sequence[Inputs], paths: Paths) -> int | None:
+    """How many leading tokens all prompts share, all pictures among them; None where that does not serve."""
     names = [token_names(inputs, [i.id for i in prompt.images]) for prompt, inputs in zip(prompts, asked, strict=True)]
-    shared = min(shared_prefix(names[0], other) for other in names) if len(names) > 1 else len(names[0]) - 1
-    shared = min(shared, *(len(name) - 1 for name in names))
+    shared = min(len(name) - 1 for name in names)
+    shared = min([shared, *(shared_prefix(names[0], other) for other in names[1:])])
     usable = min(reusable(inputs, shared, False) for inputs in asked)  # a branch holds text only
-    if usable == 0 and any(len(inputs.visual) for inputs in asked):
-        return [_each(vlm, inputs, said) for inputs, said in zip(asked, paths, strict=True)]
+    longest = max(len(name) + max(map(len, said)) for name, said in zip(names, paths, strict=True))
+    if not vlm.fast.reaches(longest) or (usable == 0 and any(inputs.pictures for inputs in asked)):
+        return None
+    return usable
+
+
+def _shared(vlm: VisionLanguageModel, asked: Sequence[Inputs], paths: Paths, mode: ScoringMode, usable: int) -> Found:
     cache = _prefix(vlm, asked[0], usable)
     sequences = [(inputs.ids[usable:], answer) for inputs, said in zip(asked, paths, strict=True) for answer in said]
-    scored = (_packed if mode == "packed" else _expanded)(vlm, cache, usable, sequences)
-    found, at = [], 0
-    for said in paths:
-        found.append(scored[at : at + len(said)])
-        at += len(said)
-    return found
+    scored = iter((_packed if mode == "packed" else _expanded)(vlm, asked[0], cache, usable, sequences))
+    return [[next(scored) for _ in said] for said in paths]
 
 
 def _prefix(vlm: VisionLanguageModel, inputs: Inputs, length: int) -> Any:
     """Keys and values of the first `length` tokens of a prompt."""
     cache = vlm.new_cache()
-    more, _ = vlm.vision(inputs)
-    more = {k: v[..., :length] if isinstance(v, torch.Tensor) and v.ndim == 2 and v.shape[-1] == len(inputs.ids) else v for k, v in more.items()}
     if length:
+        vlm.family.forget_prompt(vlm.parts)
+        whole = vlm.vision(inputs).arguments.items()
+        more = {k: v[:, :length] if isinstance(v, torch.Tensor) and v.shape == (1, len(inputs.ids)) else v for k, v in whole}
         ids = inputs.tensors["input_ids"][:, :length]
         vlm.parts.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1, **more)
     return cache
 
 
-def build_tree(sequences: Sequence[tuple[Sequence[int], Sequence[int]]]) -> tuple[list[Node], list[list[int]]]:
-    """One tree of all (prompt rest, answer) sequences, and for each the nodes that predict its answer's tokens."""
-    nodes: list[Node] = []
-    roots: dict[int, int] = {}
-    predictors = []
-    for rest, answer in sequences:
-        at, places = -1, []
-        for token in [*rest, *answer]:
-            places.append(at)
-            branch = roots if at < 0 else nodes[at].children
-            if token not in branch:
-                branch[token] = len(nodes)
-                nodes.append(Node(token, at, 0 if at < 0 else nodes[at].depth + 1))
-            at = branch[token]
-        predictors.append(places[len(rest) :])
-    return nodes, predictors
-
-
-def _packed(vlm, cache, start: int, sequences) -> list[np.ndarray]:
+def _packed(vlm: VisionLanguageModel, inputs: Inputs, cache: Any, start: int, sequences: Sequences) -> list[np.ndarray]:
     found: list[np.ndarray] = []
-    group: list = []
-    for sequence in [*sequences, None]:
-        size = sum(len(rest) + len(answer) for rest, answer in group)
-        if group and (sequence is None or size + len(sequence[0]) + len(sequence[1]) > PACK_TOKENS):
-            found += _one_row(vlm, cache, start, group)
-            group = []
-        if sequence is not None:
-            group.append(sequence)
-    return found
+    group: list[tuple[Sequence[int], Sequence[int]]] = []
+    size = 0
+    for rest, answer in sequences:
+        if group and size + len(rest) + len(answer) > PACK_TOKENS:
+            found += _one_row(vlm, inputs, cache, start, group)
+            group, size = [], 0
+        group.append((rest, answer))
+        size += len(rest) + len(answer)
+    return found + _one_row(vlm, inputs, cache, start, group)
 
 
-def _one_row(vlm: VisionLanguageModel, cache, start: int, sequences) -> list[np.ndarray]:
+def _one_row(vlm: VisionLanguageModel, inputs: Inputs, cache: Any, start: int, sequences: Sequences) -> list[np.ndarray]:
     nodes, predictors = build_tree(sequences)
-    asked = {at for places in predictors for at in places}
-    fed = [i for i, node in enumerate(nodes) if node.children or i in asked]
+    asked = sorted({at for places in predictors for at in places})
+    fed = sorted({*asked, *(i for i, node in enumerate(nodes) if node.children)})  # an answer's last token predicts nothing
     place = {node: row for row, node in enumerate(fed)}
+    device = vlm.parts.device
+    out = vlm.parts.model(
+        input_ids=torch.tensor([[nodes[i].token for i in fed]], device=device),
+        attention_mask=_tree_mask(vlm, nodes, fed, place, start),
+        position_ids=vlm.family.positions(vlm.parts, inputs, start, torch.tensor([nodes[i].depth for i in fed], device=device)),
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=torch.tensor([place[i] for i in asked], device=device),
+    )
+    cache.crop(-len(fed))
+    row = {node: n for n, node in enumerate(asked)}
+    logprobs = torch.log_softmax(out.logits[0].float(), -1)  # [asked, V]
+    return [_path(logprobs, [row[at] for at in places], ids) for places, (_, ids) in zip(predictors, sequences, strict=True)]
+
+
+def _tree_mask(vlm: VisionLanguageModel, nodes: list[Node], fed: list[int], place: dict[int, int], start: int) -> torch.Tensor:
+    """Added to attention scores, [1, 1, S, start + S]: 0 for the prefix, a node and its ancestors, else the least number."""
     seen = torch.zeros(len(fed), len(fed), dtype=torch.bool)
     for row, i in enumerate(fed):
         if nodes[i].parent >= 0:
@@ -179,20 +201,10 @@ def _one_row(vlm: VisionLanguageModel, cache, start: int, sequences) -> list[np.
         seen[row, row] = True
     device, dtype = vlm.parts.device, vlm.parts.dtype
     hidden = torch.cat([torch.zeros(len(fed), start, dtype=torch.bool), ~seen], 1).to(device)  # [S, start + S]
-    mask = torch.zeros(hidden.shape, dtype=dtype, device=device).masked_fill_(hidden, torch.finfo(dtype).min)[None, None]
-    depths = torch.tensor([nodes[i].depth for i in fed], device=device)
-    out = vlm.parts.model(
-        input_ids=torch.tensor([[nodes[i].token for i in fed]], device=device), attention_mask=mask,
-        position_ids=vlm.family.positions(vlm.parts, start, depths), past_key_values=cache, use_cache=True,
-        logits_to_keep=torch.tensor(sorted(place[i] for i in asked), device=device),
-    )  # fmt: skip
-    cache.crop(-len(fed))
-    row_of = {row: n for n, row in enumerate(sorted(place[i] for i in asked))}
-    logprobs = torch.log_softmax(out.logits[0].float(), -1)
-    return [_path(logprobs, [row_of[place[at]] for at in places], answer) for places, (_, answer) in zip(predictors, sequences, strict=True)]
+    return torch.zeros(hidden.shape, dtype=dtype, device=device).masked_fill_(hidden, torch.finfo(dtype).min)[None, None]
 
 
-def _expanded(vlm: VisionLanguageModel, cache, start: int, sequences) -> list[np.ndarray]:
+def _expanded(vlm: VisionLanguageModel, inputs: Inputs, cache: Any, start: int, sequences: Sequences) -> list[np.ndarray]:
     found = []
     device = vlm.parts.device
     for at in range(0, len(sequences), EXPAND_ROWS):
@@ -206,32 +218,35 @@ def _expanded(vlm: VisionLanguageModel, cache, start: int, sequences) -> list[np
             mask[i, : start + len(tokens)] = 1
         own = copy.deepcopy(cache)
         own.batch_repeat_interleave(len(rows))
-        depths = torch.arange(longest, device=device)
-        position = vlm.family.positions(vlm.parts, start, depths)  # [1, S] or [3, 1, S]
-        position = position.expand(*position.shape[:-2], len(rows), -1)
+        position = vlm.family.positions(vlm.parts, inputs, start, torch.arange(longest, device=device))  # [1, S] or [3, 1, S]
         out = vlm.parts.model(
-            input_ids=ids.to(device), attention_mask=mask.to(device), position_ids=position, past_key_values=own, use_cache=True
-        )
+            input_ids=ids.to(device), attention_mask=mask.to(device), past_key_values=own, use_cache=True,
+            position_ids=position.expand(*position.shape[:-2], len(rows), -1),
+        )  # fmt: skip
         for i, (rest, answer) in enumerate(rows):
-            first = len(rest) - 1
-            logprobs = torch.log_softmax(out.logits[i, first : first + len(answer)].float(), -1)
-            found.append(_path(logprobs, list(range(len(answer))), answer))
+            logprobs = torch.log_softmax(out.logits[i, len(rest) - 1 :].float(), -1)
+            found.append(_path(logprobs, range(len(answer)), answer))
     return found
 
 
-def _each(vlm: VisionLanguageModel, inputs: Inputs, answers: list[list[int]]) -> list[np.ndarray]:
-    """One plain forward pass an answer: the reference the others are held to."""
-    found = []
-    for answer in answers:
-        more, _ = vlm.vision(inputs)
-        cpu = {k: v.cpu() for k, v in inputs.tensors.items() if k not in inputs.pixel_names and k != "image_grid_thw"}
-        grown = {k: v.to(vlm.parts.device) for k, v in extend(cpu, answer[:-1]).items()}
-        out = vlm.parts.model(**(more | grown), use_cache=False)
-        first = len(inputs.ids) - 1
-        logprobs = torch.log_softmax(out.logits[0, first : first + len(answer)].float(), -1)
-        found.append(_path(logprobs, list(range(len(answer))), answer))
-    return found
+def _read(vlm: VisionLanguageModel, inputs: Inputs, answer: Sequence[int]) -> torch.Tensor:
+    """Log-probabilities of what stands in an answer's places, from one plain forward pass. float32 [answer, V]."""
+    arguments = vlm.vision(inputs).arguments
+    text = {k: v for k, v in inputs.tensors.items() if k in ("input_ids", "attention_mask")}
+    plain = {k: v for k, v in arguments.items() if isinstance(v, torch.Tensor)}
+    grown = extend(vlm.parts.model, plain | text, answer[:-1])
+    out = vlm.parts.model(**(arguments | grown), use_cache=False)
+    first = len(inputs.ids) - 1
+    return torch.log_softmax(out.logits[0, first : first + len(answer)].float(), -1)
 
 
-def _path(logprobs: torch.Tensor, rows: list[int], answer: Sequence[int]) -> np.ndarray:
-    return logprobs[torch.tensor(rows), torch.tensor(list(answer))].double().cpu().numpy()
+def _stepped(vlm: VisionLanguageModel, prompt: Prompt, answer: Sequence[int]) -> list[Token]:
+    """The answer's tokens, written by `generate` as it is told to."""
+    events: list[Any] = []
+    asked = Prompt(prompt.messages, prompt.answer_prefix, tuple(answer))
+    Answering(vlm, asked, Options(alternatives=1), events.append, threading.Event(), stepwise=True).go()
+    return [event for event in events if isinstance(event, Token)]
+
+
+def _path(logprobs: torch.Tensor, rows: Sequence[int], answer: Sequence[int]) -> np.ndarray:
+    return logprobs[torch.tensor(list(rows)), torch.tensor(list(answer))].double().cpu().numpy()

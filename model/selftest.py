@@ -1,14 +1,17 @@
 """Which short cuts are legal for a loaded checkpoint: each is compared with the long way, in numbers.
 
 A model's name says little: a sliding window, a bidirectional prefix or an encoder-decoder makes one
-short cut wrong and leaves another right. What does not agree is not used, and a note says so.
+short cut wrong and leaves another right. What does not agree is not used, and a note says so. The long
+way is plain `generate` over pixels, which every checkpoint has.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,8 +19,9 @@ import torch
 from PIL import Image
 
 from . import pictures
-from .errors import WorkbenchError
-from .events import Finished, Token
+from .answering import Answering
+from .errors import CheckpointError, PromptError, Unsupported, WorkbenchError
+from .memory import is_out_of_memory
 from .options import Options
 from .prompt import Message, Prompt, ask
 from .scoring import score_many
@@ -27,112 +31,147 @@ log = logging.getLogger(__name__)
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 6e-2}
 """Largest difference in log-probability that passes, by the weights' precision."""
 QUESTIONS = ("Is there a red circle in the image?", "Is there anything blue?", "How many things are there here?")
-ANSWERS = ("Yes", "No")
-SHORT_CUT_ERRORS = (ValueError, TypeError, RuntimeError, AttributeError, KeyError, IndexError, NotImplementedError)
-"""What a model raises when a short cut does not fit it. Anything else is a fault of ours and is raised."""
+ANSWERS = (("Yes, one.", "No"), ("Nothing at all",))
+CANDIDATES = 20
+
+Numbers = Mapping[Any, float]
+Check = Callable[[], bool]
 
 
 def run(vlm: VisionLanguageModel) -> None:
-    """Set `vlm.fast` from what agrees. About eight forward passes over a small picture."""
+    """Set `vlm.fast` from what agrees. About eight prefills of a small picture and a question.
+
+    Raises Unsupported where the checkpoint cannot answer at all.
+    """
     begun = time.perf_counter()
-    image = pictures.from_image(_picture())
-    vlm.fast.notes.clear()
-    _check_features(vlm, image)
-    _check_reuse(vlm, image)
-    _check_scoring(vlm, image)
+    fast, test = vlm.fast, _Test(vlm)
+    could_take_features = fast.features
+    fast.features = fast.extend = fast.reuse = False
+    fast.notes.clear()
+    test.read_long_way()
+    fast.features = could_take_features
+    if not could_take_features:
+        fast.notes.append("No encoder cache: this architecture does not take features in place of pixels.")
+    else:
+        fast.features = test.holds("No encoder cache", test.features_agree)
+    fast.reuse = True
+    fast.reuse = test.holds("No reuse across turns", test.reuse_agrees)
+    fast.extend = True
+    fast.extend = test.holds("Given answers are written token by token", test.reading_agrees)
+    fast.scoring = test.scoring_mode() if fast.extend else "stepped"
+    window = vlm.window_tokens()
+    fast.reach = window if window is not None and test.tokens <= window else None
     vlm.forget()
-    vlm.fast.ms = (time.perf_counter() - begun) * 1e3
-    log.info("%s: %s", vlm.checkpoint.name, vlm.fast)
+    fast.ms = (time.perf_counter() - begun) * 1e3
+    log.info("%s: %s", vlm.checkpoint.name, fast)
 
 
-def _picture() -> Image.Image:
-    ramp = np.zeros((96, 96, 3), np.uint8)
-    ramp[..., 0], ramp[..., 1] = np.arange(96)[None] * 2, np.arange(96)[:, None] * 2
+class _Test:
+    """The comparisons, on one small picture."""
+
+    def __init__(self, vlm: VisionLanguageModel) -> None:
+        self.vlm = vlm
+        image, wide = pictures.from_image(_picture(96)), pictures.from_image(_picture(192))
+        self.first, self.second = ask(QUESTIONS[0], image), ask(QUESTIONS[1], image)
+        self.other = ask(QUESTIONS[2], wide)
+        talk = (*self.first.messages, Message("assistant", ("Yes",)), Message("user", (QUESTIONS[2],)))
+        self.later = Prompt(talk)
+        self.wanted: Numbers = {}
+        self.tokens = 0
+
+    def read_long_way(self) -> None:
+        """What plain `generate` makes of the first question. Raises Unsupported where it fails."""
+        try:
+            self.wanted = self._answer(self.first)
+        except (WorkbenchError, MemoryError):
+            raise
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise Unsupported(
+                f"{self.vlm.checkpoint.name} was loaded but cannot answer a question about a picture: {_reason(error)} "
+                "Choose another."
+            ) from error
+
+    def features_agree(self) -> bool:
+        return self._agree("No encoder cache", self._answer(self.first), self.wanted)
+
+    def reuse_agrees(self) -> bool:
+        """A conversation goes on, another comes in between, and then its last turn is taken back."""
+        what, talk = "No reuse across turns", "self-test"
+        begun = self._answer(self.first, talk)
+        self._answer(self.other, "self-test in between")
+        on = self._answer(self.later, talk)
+        back = self._answer(self.first, talk)
+        self.vlm.fast.reuse = False
+        fresh = self._answer(self.later)
+        return self._agree(what, begun, self.wanted) and self._agree(what, on, fresh) and self._agree(what, back, self.wanted)
+
+    def reading_agrees(self) -> bool:
+        """One forward pass over a question and its answer, against `generate` made to write the answer."""
+        what = "Given answers are written token by token"
+        return self._agree(what, self._scores("each", 1), self._scores("stepped", 1))
+
+    def scoring_mode(self) -> ScoringMode:
+        wanted = self._scores("each", 2)
+        modes: tuple[ScoringMode, ...] = ("packed", "expanded")
+        for mode in modes:
+            what = f"Scoring is not {mode}"
+            if self.holds(what, lambda mode=mode, what=what: self._agree(what, self._scores(mode, 2), wanted)):
+                return mode
+        return "each"
+
+    def holds(self, what: str, check: Check) -> bool:
+        """Whether a check passes. What a model raises when a short cut does not fit it is a note, no failure."""
+        try:
+            return check()
+        except (CheckpointError, MemoryError):
+            raise
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            self.vlm.fast.notes.append(f"{what}: {error if isinstance(error, PromptError) else _reason(error)}")
+            return False
+
+    def _answer(self, prompt: Prompt, conversation: str = "") -> Numbers:
+        """Log-probabilities of the first token's candidates, by id."""
+        run = Answering(
+            self.vlm, prompt, Options(max_new_tokens=1, alternatives=CANDIDATES), lambda event: None, threading.Event(),
+            conversation=conversation,
+        )  # fmt: skip
+        run.go()
+        assert run.first is not None, "nobody stops a self-test"
+        self.tokens = max(self.tokens, run.prompt_tokens)
+        return dict(run.first.top)
+
+    def _scores(self, mode: ScoringMode, prompts: int) -> Numbers:
+        found = score_many(self.vlm, (self.first, self.second)[:prompts], ANSWERS[:prompts], mode)
+        if any(scores.mode != mode for scores in found):
+            raise PromptError("two prompts do not share what they would have to.")
+        return {
+            (i, j, k): float(value)
+            for i, scores in enumerate(found)
+            for j, tokens in enumerate(scores.tokens)
+            for k, value in enumerate(tokens)
+        }
+
+    def _agree(self, what: str, found: Numbers, wanted: Numbers) -> bool:
+        """Whether two sets of log-probabilities are the same within the precision. Their rarest candidates may differ."""
+        both = found.keys() & wanted.keys()
+        gaps = [abs(found[key] - wanted[key]) for key in both]
+        gap = max(gaps) if gaps and not any(map(math.isnan, gaps)) else math.nan
+        if len(both) > len(wanted) // 2 and gap <= TOLERANCE.get(self.vlm.parts.dtype, 1e-3):
+            return True
+        self.vlm.fast.notes.append(f"{what}: results differ by {gap:.1e}.")
+        return False
+
+
+def _picture(width: int) -> Image.Image:
+    ramp = np.zeros((96, width, 3), np.uint8)
+    ramp[..., 0], ramp[..., 1] = np.linspace(0, 190, width)[None], np.linspace(0, 190, 96)[:, None]
     ramp[20:50, 30:70] = (220, 40, 40)
     return Image.fromarray(ramp)
 
 
-def _check_features(vlm: VisionLanguageModel, image) -> None:
-    if not vlm.fast.features:
-        vlm.fast.notes.append("No encoder cache: this architecture does not take features in place of pixels.")
-        return
-    prompt = ask(QUESTIONS[0], image)
-    try:
-        with_features = _answer(vlm, prompt, "")[1]
-        vlm.fast.features = False
-        without = _answer(vlm, prompt, "")[1]
-    except WorkbenchError:
-        raise
-    except SHORT_CUT_ERRORS as error:
-        vlm.fast.features = False
-        vlm.fast.notes.append(f"No encoder cache: {_reason(error)}")
-        return
-    vlm.fast.features = _agree(vlm, with_features, without, "No encoder cache")
-
-
-def _check_reuse(vlm: VisionLanguageModel, image) -> None:
-    if vlm.parts.config.is_encoder_decoder:
-        vlm.fast.notes.append("No reuse across turns: the pictures pass through an encoder-decoder.")
-        return
-    first = ask(QUESTIONS[0], image)
-    try:
-        vlm.fast.reuse = True
-        said = _answer(vlm, first, "self-test")[0]
-        second = Prompt((*first.messages, Message("assistant", (said or "Yes",)), Message("user", (QUESTIONS[2],))))
-        again = _answer(vlm, second, "self-test")[1]
-        vlm.fast.reuse = False
-        fresh = _answer(vlm, second, "")[1]
-    except WorkbenchError as error:
-        vlm.fast.reuse = False
-        vlm.fast.notes.append(f"No reuse across turns: {error}")
-        return
-    except SHORT_CUT_ERRORS as error:
-        vlm.fast.reuse = False
-        vlm.fast.notes.append(f"No reuse across turns: {_reason(error)}")
-        return
-    vlm.fast.reuse = _agree(vlm, again, fresh, "No reuse across turns")
-
-
-def _answer(vlm: VisionLanguageModel, prompt: Prompt, conversation: str) -> tuple[str, dict[int, float]]:
-    """The text of a two-token answer, and the log-probabilities of the first token's candidates by id."""
-    events: list[Any] = []
-    vlm.answer(events.append, threading.Event(), "", prompt, Options(max_new_tokens=2, alternatives=20), conversation)
-    first = next((event for event in events if isinstance(event, Token)), None)
-    text = next(event.text for event in events if isinstance(event, Finished))
-    return text, {a.id: a.logprob for a in first.alternatives} if first else {}
-
-
-def _check_scoring(vlm: VisionLanguageModel, image) -> None:
-    if vlm.parts.config.is_encoder_decoder:
-        vlm.fast.notes.append("Answers are scored one by one: the prompt passes through an encoder-decoder.")
-        return
-    prompts = [ask(question, image) for question in QUESTIONS]
-    wanted = _scores(vlm, prompts, "each")
-    for mode in ("packed", "expanded"):
-        try:
-            found = _scores(vlm, prompts, mode)
-        except SHORT_CUT_ERRORS as error:
-            vlm.fast.notes.append(f"Scoring is not {mode}: {_reason(error)}")
-            continue
-        if _agree(vlm, found, wanted, f"Scoring is not {mode}"):
-            vlm.fast.scoring = mode
-            return
-
-
-def _scores(vlm: VisionLanguageModel, prompts: list[Prompt], mode: ScoringMode) -> dict[Any, float]:
-    found = score_many(vlm, prompts, [ANSWERS] * len(prompts), mode)
-    return {(i, j): float(value) for i, scores in enumerate(found) for j, value in enumerate(scores.total)}
-
-
-def _agree(vlm: VisionLanguageModel, found: dict[Any, float], wanted: dict[Any, float], what: str) -> bool:
-    """Whether two sets of log-probabilities are the same within the precision. Their rarest candidates may differ."""
-    both = found.keys() & wanted.keys()
-    gap = max((abs(found[k] - wanted[k]) for k in both), default=float("nan"))
-    if len(both) > len(wanted) // 2 and gap <= TOLERANCE.get(vlm.parts.dtype, 1e-3):
-        return True
-    vlm.fast.notes.append(f"{what}: results differ by {gap:.1e}.")
-    return False
-
-
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0][:160] if str(error) else 'no message'}."
+    return f"{type(error).__name__}: {str(error).splitlines()[0][:160].rstrip('.') if str(error) else 'no message'}."

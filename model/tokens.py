@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from transformers import GenerationMixin
+from transformers.utils import ModelOutput
 
-from .errors import PromptError
+from .errors import PictureError, PromptError
 from .families.base import Parts
 from .memory import size_bytes
 from .prompt import ImagePart
@@ -20,25 +23,27 @@ def visual_positions(ids: Sequence[int], image_token_id: int | None) -> np.ndarr
     return np.flatnonzero(np.asarray(ids) == image_token_id)
 
 
-def extend(tensors: dict[str, torch.Tensor], answer: Sequence[int]) -> dict[str, torch.Tensor]:
-    """Put tokens the answer begins with behind the prompt: into ids, mask, and zeros into all that is as long."""
+def extend(model: GenerationMixin, tensors: Mapping[str, torch.Tensor], answer: Sequence[int]) -> dict[str, torch.Tensor]:
+    """Put tokens of an answer behind a prompt, with all that has to grow with it.
+
+    The model's own bookkeeping of `generate` says how: PaliGemma's answer is seen in one direction, Mllama's
+    sees the pictures its last token sees. What it leaves as long as the prompt is filled with zeros.
+    """
     if not answer:
-        return tensors
-    length = tensors["input_ids"].shape[-1]
-    more = torch.tensor([list(answer)])
-    grown = {}
-    for name, value in tensors.items():
-        if name == "input_ids":
-            value = torch.cat([value, more.to(value.dtype)], -1)
-        elif value.ndim == 2 and value.shape == (1, length):
-            fill = torch.ones_like(more) if name == "attention_mask" else torch.zeros_like(more)
-            value = torch.cat([value, fill.to(value.dtype)], -1)
-        grown[name] = value
-    return grown
+        return dict(tensors)
+    ids = tensors["input_ids"]
+    length = ids.shape[-1]
+    grown = {name: value for name, value in tensors.items() if name != "input_ids"}
+    for _ in answer:
+        grown = model._update_model_kwargs_for_generation(ModelOutput(), grown, is_encoder_decoder=False)
+    for name, value in grown.items():
+        if value.ndim == 2 and value.shape == (1, length):
+            grown[name] = torch.cat([value, value.new_zeros(1, len(answer))], -1)
+    return grown | {"input_ids": torch.cat([ids, ids.new_tensor([list(answer)])], -1)}
 
 
 def to_device(tensors: dict[str, torch.Tensor], parts: Parts) -> dict[str, torch.Tensor]:
-    """On the model's device, pictures in its dtype."""
+    """Copies on the model's device, pictures in its dtype."""
     return {
         name: value.to(parts.device, parts.dtype) if value.is_floating_point() else value.to(parts.device)
         for name, value in tensors.items()
@@ -61,17 +66,46 @@ def preprocess(parts: Parts, image: ImagePart) -> dict[str, torch.Tensor]:
     """What the image processor makes of one picture, kept for the next time. On the CPU, float32."""
     held = parts.pictures.get(image.id)
     if held is None:
-        held = dict(parts.image_processor(images=[image.image], return_tensors="pt"))
+        try:
+            held = dict(parts.image_processor(images=[image.image], return_tensors="pt"))
+        except ValueError as error:  # its own checks, of the aspect ratio for one
+            raise PictureError(f"This checkpoint cannot take {_named(image)}: {error}. Crop it or use another.") from error
         parts.pictures.put(image.id, held, size_bytes(held))
     return held
+
+
+def _named(image: ImagePart) -> str:
+    width, height = image.image.size
+    return f"{image.name or 'the picture'} of {width} x {height} pixels"
 
 
 def place_pictures(text: str, placeholder: str, counts: Sequence[int]) -> str:
     """The text with each picture's placeholder repeated as often as it has tokens. Raises PromptError on a mismatch."""
     pieces = text.split(placeholder)
     if len(pieces) != len(counts) + 1:
-        raise PromptError(f"The chat template wrote {len(pieces) - 1} placeholders for {len(counts)} pictures. Choose another checkpoint.")
+        raise PromptError(
+            f"The chat template wrote {len(pieces) - 1} placeholders for {len(counts)} pictures. Choose another checkpoint."
+        )
     return pieces[0] + "".join(placeholder * count + piece for count, piece in zip(counts, pieces[1:], strict=True))
+
+
+class Pieces:
+    """The text of single tokens, as they are shown beside each other: with the space they start with."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self._anchor = tokenizer("a", add_special_tokens=False).input_ids[-1:]
+        self._known: dict[int, str] = {}
+
+    def __getitem__(self, token: int) -> str:
+        """Decoded behind a letter, which is then cut off: some decoders drop a space that nothing stands before."""
+        if token not in self._known:
+            both = self._decode([*self._anchor, token])
+            self._known[token] = both[len(self._decode(self._anchor)) :]
+        return self._known[token]
+
+    def _decode(self, ids: list[int]) -> str:
+        return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
 
 class Detokenizer:
@@ -81,7 +115,7 @@ class Detokenizer:
     back each time, so that spaces between words come out right at constant cost.
     """
 
-    def __init__(self, tokenizer) -> None:
+    def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._ids: list[int] = []
         self._from = self._read = 0

@@ -20,22 +20,23 @@ from .events import Queued, Waiting
 T = TypeVar("T")
 Emit = Callable[[Any], None]
 Job = Callable[[Emit, threading.Event], None]
-HEARTBEAT_S = 0.2
-DRAIN_S = 10.0
+HEARTBEAT_S = 0.1
+"""How long an iterator keeps silent, and so how late it notices that it was told to stop."""
+DRAIN_S = 2.0
 
 
 @dataclass
 class _Entry:
     job: Job
     context: contextvars.Context
+    stop: threading.Event
     out: queue.SimpleQueue = field(default_factory=queue.SimpleQueue)
-    stop: threading.Event = field(default_factory=threading.Event)
     started: threading.Event = field(default_factory=threading.Event)
     done: threading.Event = field(default_factory=threading.Event)
 
 
 class Worker:
-    """Runs jobs in order of arrival on one daemon thread. `stream` and `call` may be used from any thread."""
+    """Runs jobs in order of arrival on one daemon thread. `stream` and `call` may be used from any other thread."""
 
     def __init__(self, name: str = "model") -> None:
         self._jobs: queue.SimpleQueue[_Entry] = queue.SimpleQueue()
@@ -44,25 +45,27 @@ class Worker:
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
         self._thread.start()
 
-    def stream(self, job: Job) -> Iterator[Any]:
+    def stream(self, job: Job, stop: threading.Event | None = None, *, drain_s: float = DRAIN_S) -> Iterator[Any]:
         """Events of a job, as it emits them. Queued and Waiting are added while nothing else comes.
 
-        An error of the job is raised where `next` is called. Closing the iterator, or losing it,
-        sets the job's stop event and waits until the job has ended, at most 10 s. A job that was
-        stopped before its turn never runs.
+        `stop` ends the job early when it is set, from any thread; what it still emits is passed on. A job
+        that was stopped before its turn never runs, and its events end at once.
+
+        An error of the job is raised where `next` is called. Closing the iterator, or losing it, sets the
+        stop event and waits at most `drain_s` for the job to end, so that all it said is known.
         """
-        entry = self._submit(job)
+        assert threading.current_thread() is not self._thread, "a job that streams another would wait for itself"
+        entry = self._submit(job, stop or threading.Event())
         begun, ahead = time.perf_counter(), -1
         try:
             while True:
                 try:
                     event, error = entry.out.get(timeout=HEARTBEAT_S)
                 except queue.Empty:
+                    if entry.stop.is_set() and not entry.started.is_set():
+                        return
                     waiting = self._ahead(entry)
-                    if waiting and waiting != ahead:
-                        yield Queued(waiting)
-                    else:
-                        yield Waiting((time.perf_counter() - begun) * 1e3)
+                    yield Queued(waiting) if waiting and waiting != ahead else Waiting((time.perf_counter() - begun) * 1e3)
                     ahead = waiting
                     continue
                 if error is not None:
@@ -73,14 +76,14 @@ class Worker:
         finally:
             entry.stop.set()
             if entry.started.is_set():
-                entry.done.wait(DRAIN_S)
+                entry.done.wait(drain_s)
 
     def call(self, function: Callable[[], T]) -> T:
         """The value of a function run on the model thread. Its error is raised here."""
         if threading.current_thread() is self._thread:
             return function()
         box: list[T] = []
-        entry = self._submit(lambda emit, stop: box.append(function()))
+        entry = self._submit(lambda emit, stop: box.append(function()), threading.Event())
         _, error = entry.out.get()
         if error is not None:
             raise error
@@ -92,11 +95,11 @@ class Worker:
         with self._lock:
             return len(self._pending)
 
-    def _submit(self, job: Job) -> _Entry:
-        entry = _Entry(job, contextvars.copy_context())
-        with self._lock:
+    def _submit(self, job: Job, stop: threading.Event) -> _Entry:
+        entry = _Entry(job, contextvars.copy_context(), stop)
+        with self._lock:  # both at once, so that the order in the list is the order of turns
             self._pending.append(entry)
-        self._jobs.put(entry)
+            self._jobs.put(entry)
         return entry
 
     def _ahead(self, entry: _Entry) -> int:
@@ -114,7 +117,7 @@ class Worker:
             except BaseException as error:  # carried to whoever waits for it, and raised there
                 entry.out.put((None, error))
             finally:
-                entry.done.set()
                 with self._lock:
                     self._pending.remove(entry)
+                entry.done.set()
                 del entry

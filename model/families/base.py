@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -39,28 +41,34 @@ class Parts:
     chat_template: str | None
     device: torch.device
     dtype: torch.dtype
+    control: re.Pattern[str] | None = None
+    """Spellings of the tokens that structure a conversation, as `chat_text.control_tokens` finds them."""
     pictures: ByteCache[dict[str, torch.Tensor]] = field(default_factory=lambda: ByteCache(PICTURE_BYTES))
     """What the image processor made of pictures lately, by their id."""
+    warnings: tuple[str, ...] = ()
+    """What is wrong with the checkpoint's files, though it loaded."""
 
     @property
     def config(self) -> Any:
         return self.model.config
 
-    @property
+    @cached_property
     def image_token_id(self) -> int | None:
-        return self.model.config.to_dict().get("image_token_id", self.model.config.to_dict().get("image_token_index"))
+        settings = self.model.config.to_dict()
+        return settings.get("image_token_id", settings.get("image_token_index"))
 
 
 @dataclass(frozen=True)
 class ImageInput:
     """One picture's share of the inputs. `tensors` are what `get_image_features` takes for it alone.
 
-    A family that cannot take pictures apart gives one for all of them together.
+    A family that cannot take pictures apart gives one for all `pictures` together.
     """
 
     id: str
     tensors: Mapping[str, torch.Tensor]
     tokens: int
+    pictures: int = 1
 
 
 @dataclass
@@ -70,6 +78,7 @@ class Inputs:
     `tensors` is exactly what `model(**tensors)` takes, on the model's device. `ids` are the prompt's
     token ids. `visual` int64 [T] are the positions of the visual tokens in `ids`. `images` are the
     pictures one by one; empty where there are none, or none can be encoded apart from the text.
+    `pixel_names` are the tensors that encoder outputs can stand in for. `pictures` counts those of the prompt.
     """
 
     tensors: dict[str, torch.Tensor]
@@ -77,7 +86,8 @@ class Inputs:
     visual: np.ndarray
     grid: ImageGrid | None
     images: tuple[ImageInput, ...] = ()
-    pixel_names: tuple[str, ...] = field(default=("pixel_values",))
+    pixel_names: tuple[str, ...] = ("pixel_values",)
+    pictures: int = 0
 
 
 @dataclass(frozen=True)
@@ -113,6 +123,10 @@ class Family(ABC):
     def seen(self, parts: Parts, inputs: Inputs) -> list[SeenPicture]:
         """Every picture, crop or tile as the encoder got it, un-normalised."""
 
-    def positions(self, parts: Parts, start: int, depths: torch.Tensor) -> torch.Tensor:
-        """Position ids of tokens that follow a prefix of `start` tokens, at these depths. int64 [S] -> [1, S]."""
+    def positions(self, parts: Parts, inputs: Inputs, start: int, depths: torch.Tensor) -> torch.Tensor:
+        """Position ids of tokens that follow the first `start` tokens of a prompt, at these depths. int64 [S] -> [1, S]."""
         return (start + depths)[None]
+
+    def forget_prompt(self, parts: Parts) -> None:
+        """Make the model let go of what it keeps, outside keys and values, of the prompt before. Most keep nothing."""
+        return None

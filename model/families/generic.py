@@ -19,7 +19,13 @@ from . import families
 from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture
 
 ONE_IMAGE = frozenset({"blip-2", "instructblip", "kosmos-2", "florence2", "git"})
-UNTEMPLATED = {"blip-2": "Question: {text} Answer:", "instructblip": "{text}", "kosmos-2": "{text}", "florence2": "{text}", "git": "{text}"}
+UNTEMPLATED = {
+    "blip-2": "Question: {text} Answer:",
+    "instructblip": "{text}",
+    "kosmos-2": "{text}",
+    "florence2": "{text}",
+    "git": "{text}",
+}
 """How kinds without a chat template are asked. Their processors put the picture's tokens in by themselves."""
 DROPPED = frozenset({"labels", "video_metadata", "return_metadata"})
 
@@ -38,20 +44,26 @@ class Generic(Family):
             raise Unsupported("This checkpoint has no processor that puts pictures and text together. Choose another checkpoint.")
         images = prompt.images
         if len(images) > 1 and parts.config.model_type in ONE_IMAGE:
-            raise PromptError(f"{parts.config.model_type} takes one picture a prompt, not {len(images)}. Start a new chat or remove pictures.")
+            raise PromptError(
+                f"{parts.config.model_type} takes one picture a prompt, not {len(images)}. Start a new chat or remove pictures."
+            )
         text = render(parts, prompt, plain=UNTEMPLATED.get(parts.config.model_type, "{images}{text}"))
         try:
             made = parts.processor(
-                text=text if parts.chat_template is None else [text], images=_nested(parts, images), return_tensors="pt", **special_tokens(parts, text)
+                text=text if parts.chat_template is None else [text],
+                images=_nested(parts, images),
+                return_tensors="pt",
+                **special_tokens(parts, text),
             )
-        except (ValueError, TypeError, IndexError) as error:  # the processor's own checks, in its own words
+        except (ValueError, TypeError, IndexError, KeyError, RuntimeError) as error:  # its own checks, in its own words
             raise PromptError(f"This checkpoint's processor refuses the prompt: {error}") from error
         tensors = {k: v for k, v in made.items() if isinstance(v, torch.Tensor) and k not in DROPPED}
-        tensors = to_device(extend(tensors, prompt.answer_tokens), parts)
+        tensors = to_device(extend(parts.model, tensors, prompt.answer_tokens), parts)
         ids = tensors["input_ids"][0].tolist()
         visual = _visual(tensors, ids, parts)
         names = tuple(name for name in tensors if "pixel" in name or name == "image_embeds")
-        return Inputs(tensors, ids, visual, _guess(images, len(visual)), _together(parts, images, tensors, visual), names)
+        together = _together(parts, images, tensors, visual)
+        return Inputs(tensors, ids, visual, _guess(images, len(visual)), together, names, len(images))
 
     def seen(self, parts: Parts, inputs: Inputs) -> list[SeenPicture]:
         pixels = inputs.tensors.get("pixel_values")
@@ -81,7 +93,9 @@ def _together(parts: Parts, images, tensors: dict[str, torch.Tensor], visual: np
         return ()
     wanted = inspect.signature(parts.model.base_model.get_image_features).parameters
     alone = {name: value for name, value in tensors.items() if name in wanted}
-    return (ImageInput("|".join(image.id for image in images), alone, len(visual)),) if "pixel_values" in alone else ()
+    if "pixel_values" not in alone:
+        return ()
+    return (ImageInput("|".join(image.id for image in images), alone, len(visual), len(images)),)
 
 
 def _guess(images: tuple[ImagePart, ...], tokens: int) -> ImageGrid | None:

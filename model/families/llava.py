@@ -26,7 +26,9 @@ from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture
 class Llava(Family):
     title = "LLaVA"
     model_types = ("llava", "vipllava")
-    capabilities = frozenset({Capability.GENERATE, Capability.GRID, Capability.MULTI_IMAGE, Capability.ATTENTION, Capability.GRADIENTS})
+    capabilities = frozenset(
+        {Capability.GENERATE, Capability.GRID, Capability.MULTI_IMAGE, Capability.ATTENTION, Capability.GRADIENTS}
+    )
     paths = {
         "vision": "model.vision_tower", "connector": "model.multi_modal_projector",
         "layers": "model.language_model.layers", "norm": "model.language_model.norm", "head": "lm_head",
@@ -42,7 +44,7 @@ class Llava(Family):
         layouts = [self._layout(parts, tensors["pixel_values"]) for tensors in made]
         token = parts.tokenizer.convert_ids_to_tokens(parts.image_token_id)
         text = place_pictures(text, token, [len(cells) for _, cells in layouts])
-        tensors = extend(encode(parts, text), prompt.answer_tokens)
+        tensors = extend(parts.model, encode(parts, text), prompt.answer_tokens)
         if made:
             tensors["pixel_values"] = torch.cat([one["pixel_values"] for one in made])
         tensors = to_device(tensors, parts)
@@ -51,13 +53,16 @@ class Llava(Family):
             ImageInput(part.id, {"pixel_values": tensors["pixel_values"][i : i + 1]}, len(layouts[i][1]))
             for i, part in enumerate(prompt.images)
         )
-        return Inputs(tensors, ids, visual_positions(ids, parts.image_token_id), self._grid(parts, prompt, layouts), single)
+        visual, grid = visual_positions(ids, parts.image_token_id), self._grid(parts, prompt, layouts)
+        return Inputs(tensors, ids, visual, grid, single, pictures=len(made))
 
     def _layout(self, parts: Parts, pixels: torch.Tensor) -> tuple[tuple[int, int], np.ndarray]:
         """(rows, cols) of a picture's patches, and the patch of each of its tokens: -1 for a class token that is kept."""
         patch = parts.config.vision_config.patch_size
         rows, cols = pixels.shape[-2] // patch, pixels.shape[-1] // patch
-        keeps_class = parts.config.vision_feature_select_strategy == "full" and "siglip" not in parts.config.vision_config.model_type
+        keeps_class = (
+            parts.config.vision_feature_select_strategy == "full" and "siglip" not in parts.config.vision_config.model_type
+        )
         return (rows, cols), np.concatenate([np.full(int(keeps_class), -1), np.arange(rows * cols)])
 
     def _grid(self, parts: Parts, prompt: Prompt, layouts) -> ImageGrid | None:

@@ -24,7 +24,9 @@ PAD = "<|image_pad|>"
 class Qwen2VL(Family):
     title = "Qwen2-VL"
     model_types = ("qwen2_vl", "qwen2_5_vl")
-    capabilities = frozenset({Capability.GENERATE, Capability.GRID, Capability.MULTI_IMAGE, Capability.ATTENTION, Capability.GRADIENTS})
+    capabilities = frozenset(
+        {Capability.GENERATE, Capability.GRID, Capability.MULTI_IMAGE, Capability.ATTENTION, Capability.GRADIENTS}
+    )
     paths = {
         "vision": "model.visual", "connector": "model.visual.merger",
         "layers": "model.language_model.layers", "norm": "model.language_model.norm", "head": "lm_head",
@@ -35,7 +37,7 @@ class Qwen2VL(Family):
         made = [preprocess(parts, image) for image in images]
         counts = [int(one["image_grid_thw"].prod()) // merge**2 for one in made]
         text = place_pictures(render(parts, prompt, plain="{images}{text}\n"), PAD, counts)
-        tensors = extend(encode(parts, text), prompt.answer_tokens)
+        tensors = extend(parts.model, encode(parts, text), prompt.answer_tokens)
         if images:
             tensors |= {name: torch.cat([one[name] for one in made]) for name in ("pixel_values", "image_grid_thw")}
             # Positions in two dimensions are made from these.
@@ -43,7 +45,8 @@ class Qwen2VL(Family):
         tensors = to_device(tensors, parts)
         ids = tensors["input_ids"][0].tolist()
         visual = visual_positions(ids, parts.image_token_id)
-        return Inputs(tensors, ids, visual, self._grid(images, made, merge), self._single(tensors, images, counts))
+        single = self._single(tensors, images, counts)
+        return Inputs(tensors, ids, visual, self._grid(images, made, merge), single, pictures=len(images))
 
     def _grid(self, images, made, merge: int) -> ImageGrid | None:
         if not images:
@@ -72,11 +75,18 @@ class Qwen2VL(Family):
             found.append(SeenPicture(to_uint8(picture[None], parts.image_processor)[0], view.image, "the picture", view.box))
         return found
 
-    def positions(self, parts: Parts, start: int, depths: torch.Tensor) -> torch.Tensor:
-        """Three equal rows, shifted by what the pictures saved: the model keeps that as `rope_deltas`."""
-        delta = parts.model.model.rope_deltas
-        shift = 0 if delta is None else int(delta.flatten()[0])
-        return (start + shift + depths)[None, None].expand(3, 1, -1)
+    def positions(self, parts: Parts, inputs: Inputs, start: int, depths: torch.Tensor) -> torch.Tensor:
+        """Three equal rows. A picture takes as many positions as its longer side, not as it has tokens."""
+        ids, begin = inputs.tensors["input_ids"][:, :start], 0
+        if start:
+            kinds = (ids == parts.image_token_id).int()
+            placed, _ = parts.model.model.get_rope_index(ids, kinds, inputs.tensors.get("image_grid_thw"))  # [3, 1, start]
+            begin = int(placed.max()) + 1
+        return (begin + depths)[None, None].expand(3, 1, -1)
+
+    def forget_prompt(self, parts: Parts) -> None:
+        """The model keeps the position shift of its last prompt and would continue another's kept keys with it."""
+        parts.model.model.rope_deltas = None
 
 
 def _unfold(patches: torch.Tensor, shape: list[int], processor) -> torch.Tensor:

@@ -1,0 +1,142 @@
+"""The checkpoints in memory: loaded step by step, unloaded least recently used first where memory is short."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from . import hub, loading, selftest
+from .checkpoint import Checkpoint
+from .encoder_cache import EncoderCache
+from .errors import CheckpointError
+from .events import Loading, Queued, Waiting
+from .families import families
+from .families.base import Capability
+from .files import Files
+from .memory import free_bytes, free_unused, human_bytes
+from .recorder import Loaded
+from .vlm import VisionLanguageModel
+from .worker import Emit, Worker
+
+DIGEST_BYTES = 2 * 10**9
+"""Weights up to this size are hashed on loading, a second or two; larger ones are not."""
+
+
+@dataclass(frozen=True)
+class CheckpointStatus:
+    """What a checkpoint in memory is: for pickers, badges and logs. `family` is the family's title."""
+
+    checkpoint: Checkpoint
+    family: str
+    capabilities: frozenset[Capability]
+    limits: str
+    device: str
+    dtype: str
+    parameters: int
+    size_bytes: int
+    cache_bytes: int
+    notes: tuple[str, ...]
+    context_tokens: int | None
+    weights: str
+
+
+class Pool:
+    """Loaded checkpoints. They come and go on the model thread alone; any thread may ask what is there."""
+
+    def __init__(self, worker: Worker, loaded: Callable[[Loaded], None]) -> None:
+        self.encoder_cache = EncoderCache()
+        self._worker, self._tell = worker, loaded
+        self._vlms: dict[str, VisionLanguageModel] = {}
+        """Replaced, never changed, so that whoever reads it on another thread has a whole one."""
+
+    def load(self, checkpoint: Checkpoint) -> Iterator[Loading | Queued | Waiting]:
+        """Load a checkpoint, telling each step. Already loaded: nothing happens.
+
+        Files are found and fetched on the caller's thread, so that answers go on. Raises CheckpointError;
+        what was loaded before stays and answers.
+        """
+        if checkpoint.id in self._vlms:
+            return
+        yield Loading(f"Looking for {checkpoint.name}")
+        files: Files | None = None
+        for step in hub.find(checkpoint):
+            if isinstance(step, Files):
+                files = step
+            else:
+                yield _fetching(step)
+        assert files is not None, "find ends with the files or raises"
+        placement = loading.place(checkpoint, files)
+        yield Loading(f"About {human_bytes(placement.needed_bytes)} needed on {placement.device}")
+        digest = loading.weights_digest(files) if files.stored_bytes <= DIGEST_BYTES else ""
+        # Reading weights cannot be broken off, so nobody waits for it who has left.
+        yield from self._worker.stream(lambda emit, stop: self._read(checkpoint, files, placement, digest, emit), drain_s=0.0)
+
+    def _read(self, checkpoint: Checkpoint, files: Files, placement: loading.Placement, digest: str, emit: Emit) -> None:
+        if checkpoint.id in self._vlms:  # somebody else asked for it at the same time
+            return
+        self._make_room(checkpoint, placement)
+        family, parts = loading.load_parts(checkpoint, files, placement, lambda text: emit(Loading(text)))
+        vlm = VisionLanguageModel(checkpoint, family, parts, self.encoder_cache, digest)
+        emit(Loading("Testing which short cuts are exact"))
+        try:
+            selftest.run(vlm)
+        except BaseException:
+            vlm.forget()
+            raise
+        self._vlms = {**self._vlms, checkpoint.id: vlm}
+        dtype = str(parts.dtype).removeprefix("torch.")
+        self._tell(Loaded(checkpoint, families.name_of(family), str(parts.device), dtype, vlm.parameters, digest))
+        emit(Loading(f"{checkpoint.name} is ready", 1.0))
+
+    def _make_room(self, checkpoint: Checkpoint, placement: loading.Placement) -> None:
+        same = sorted((v for v in self._vlms.values() if v.parts.device == placement.device), key=lambda v: v.used_at)
+        loading.check_fits(checkpoint, placement, sum(v.size_bytes for v in same))
+        for vlm in same:
+            if placement.needed_bytes <= free_bytes(placement.device):
+                return
+            self.drop(vlm.checkpoint)
+
+    def drop(self, checkpoint: Checkpoint) -> bool:
+        """Free a checkpoint's memory. On the model thread. False where it was not loaded."""
+        vlm = self._vlms.get(checkpoint.id)
+        if vlm is None:
+            return False
+        self._vlms = {key: other for key, other in self._vlms.items() if other is not vlm}
+        vlm.forget()
+        device = vlm.parts.device
+        del vlm
+        free_unused(device)
+        return True
+
+    def __contains__(self, checkpoint: Checkpoint) -> bool:
+        return checkpoint.id in self._vlms
+
+    def get(self, checkpoint: Checkpoint) -> VisionLanguageModel | None:
+        return self._vlms.get(checkpoint.id)
+
+    def __getitem__(self, checkpoint: Checkpoint) -> VisionLanguageModel:
+        vlm = self._vlms.get(checkpoint.id)
+        if vlm is None:
+            raise CheckpointError(f"{checkpoint.name} was unloaded in the meantime. Ask again to load it.")
+        return vlm
+
+    def values(self) -> list[VisionLanguageModel]:
+        """In order of loading."""
+        return list(self._vlms.values())
+
+    def statuses(self) -> list[CheckpointStatus]:
+        return [_status_of(vlm) for vlm in self.values()]
+
+
+def _fetching(step: hub.Fetching) -> Loading:
+    if step.total:
+        return Loading(f"Downloading {human_bytes(step.done)} of {human_bytes(step.total)}", step.done / step.total)
+    return Loading(f"Downloading {human_bytes(step.done)}")
+
+
+def _status_of(vlm: VisionLanguageModel) -> CheckpointStatus:
+    return CheckpointStatus(
+        vlm.checkpoint, vlm.family.title, vlm.family.capabilities, vlm.family.limits, str(vlm.parts.device),
+        str(vlm.parts.dtype).removeprefix("torch."), vlm.parameters, vlm.size_bytes, vlm.conversations.used_bytes,
+        (*vlm.parts.warnings, *vlm.fast.notes), vlm.context_tokens, vlm.weights,
+    )  # fmt: skip
