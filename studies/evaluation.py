@@ -139,6 +139,22 @@ def _second_turns(count: int) -> Iterator[Item]:
             yield Item("second turn", scene, second, first)
 
 
+def _two_pictures(count: int) -> Iterator[Item]:
+    made = index = 0
+    while made < count:
+        scenes = tuple(make_scene(held_out_seed(50_000 + 2 * index + k)) for k in range(2))
+        rng = random.Random(held_out_seed(50_000 + index))
+        index += 1
+        which = several.which(rng, scenes, typed=True)
+        place = rng.randrange(2)
+        plain = questions.ask(rng, scenes[place], rng.choice(("exist", "colour", "shape", "count", "find")))
+        about = several.about(rng, plain, place, typed=True) if plain else None
+        for question in (which, about):
+            if question is not None and made < count:
+                made += 1
+                yield Item("two pictures", scenes[place], question, None, scenes)
+
+
 def evaluate(
     core: Core, checkpoint: Checkpoint, items: Sequence[Item], tell: Callable[[int, int], None] | None = None
 ) -> list[Result]:
