@@ -36,7 +36,8 @@ class Llava(Family):
 
     def answers_for(self, config: Mapping[str, Any]) -> bool:
         """Pixtral calls itself LLaVA too, but writes row breaks between its patches."""
-        return super().answers_for(config) and config.get("vision_config", {}).get("model_type") != "pixtral"
+        vision = config.get("vision_config")
+        return super().answers_for(config) and not (isinstance(vision, dict) and vision.get("model_type") == "pixtral")
 
     def inputs(self, parts: Parts, prompt: Prompt) -> Inputs:
         text = render(parts, prompt, plain="USER: {images}{text} ASSISTANT:")

@@ -1,0 +1,277 @@
+"""Where visual tokens look: a picture whose colours are its coordinates, through the real image processors and towers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import Bed
+from fakes import picture
+from PIL import Image
+
+from model.boxes import Box
+from model.checkpoint import Checkpoint, parse_spec
+from model.errors import InputError
+from model.families import families, family_for
+from model.families.base import Capability, Inputs
+from model.grid import View
+from model.pictures import from_image
+from model.prompt import ImagePart, ask
+from model.vlm import VisionLanguageModel
+
+GRIDS = ("llava_clip", "llava_pad", "llava_siglip", "qwen2_vl", "qwen2_5_vl", "tiny-llava", "tiny-llava-stage1")
+"""Checkpoints of families that tie tokens to pixels: centre crop, padding, squashing, any aspect ratio."""
+SIZES = {"landscape": (640, 427), "portrait": (480, 700), "tiny": (40, 31)}
+TOLERANCE_PX = 1.0
+BLUE = 200
+
+
+def coordinates(size: tuple[int, int]) -> ImagePart:
+    """Red is x, green is y, and blue is the same everywhere: where it is not, padding is mixed in."""
+    width, height = size
+    pixels = np.full((height, width, 3), BLUE, np.uint8)
+    pixels[..., 0] = np.round((np.arange(width) + 0.5) / width * 255)[None]
+    pixels[..., 1] = np.round((np.arange(height) + 0.5) / height * 255)[:, None]
+    return from_image(Image.fromarray(pixels))
+
+
+def centres(colours: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Colours 0..1 of the pixels of T patches, [T, pixels, 3], as their mean (x, y) in the source; nan where padding is in it."""
+    found = colours[..., :2].mean(1) * size
+    found[(np.abs(colours[..., 2] - BLUE / 255) > 0.004).any(1)] = np.nan
+    return found
+
+
+def patch_colours(vlm: VisionLanguageModel, inputs: Inputs) -> np.ndarray:
+    """The colours, 0..1, of the pixels behind each visual token, [T, pixels, 3], taken from what the encoder is fed."""
+    settings = vlm.parts.image_processor.to_dict()
+    pixels = inputs.tensors["pixel_values"].double().numpy()
+    if "image_grid_thw" in inputs.tensors:  # patches, four of them a token: [T * 4, 3 * t * p * p]
+        merged = settings["merge_size"] ** 2
+        found = pixels.reshape(len(pixels) // merged, merged, 3, -1).transpose(0, 1, 3, 2)
+    else:  # one picture [1, 3, H, W], row by row
+        patch = vlm.parts.config.vision_config.patch_size
+        _, _, height, width = pixels.shape
+        found = pixels.reshape(3, height // patch, patch, width // patch, patch).transpose(1, 3, 2, 4, 0)
+        found = found.reshape(-1, patch * patch, 3)
+    return found.reshape(len(found), -1, 3) * settings["image_std"] + settings["image_mean"]
+
+
+def token_centres(inputs: Inputs) -> np.ndarray:
+    """Where the grid says that tokens look, [T, 2]."""
+    boxes = inputs.grid.cells()[inputs.grid.cell]
+    return np.stack([boxes[:, [0, 2]].mean(1), boxes[:, [1, 3]].mean(1)], 1)
+
+
+@pytest.mark.parametrize("shape", SIZES)
+@pytest.mark.parametrize("name", GRIDS)
+def test_each_token_looks_where_its_pixels_come_from(name: str, shape: str, bed: Bed) -> None:
+    size, vlm = SIZES[shape], bed.vlm(name)
+    inputs = vlm.prepare(ask("Where?", coordinates(size)))
+    found, said = centres(patch_colours(vlm, inputs), size), token_centres(inputs)
+    assert found.shape == said.shape == (len(inputs.visual), 2)
+    inside = ~np.isnan(found).any(1)
+    assert inside.mean() > 0.3, "most of the picture is padding: too little was checked"
+    assert np.abs(found - said)[inside].max() <= TOLERANCE_PX
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_wrong_grid_is_noticed(name: str, bed: Bed) -> None:
+    """The check above can fail: rows and columns exchanged, or the crop forgotten, are far off."""
+    vlm, size = bed.vlm(name), SIZES["landscape"]
+    inputs = vlm.prepare(ask("Where?", coordinates(size)))
+    found = centres(patch_colours(vlm, inputs), size)
+    view = inputs.grid.views[0]
+    turned = View(view.box, view.cols, view.rows).cells().reshape(view.cols, view.rows, 4).transpose(1, 0, 2).reshape(-1, 4)
+    assert np.nanmax(np.abs(turned[:, :2] - found)) > 10 * TOLERANCE_PX
+
+
+@pytest.mark.parametrize("shape", SIZES)
+@pytest.mark.parametrize("name", GRIDS)
+def test_what_is_shown_as_seen_is_what_was_fed_and_where_it_is_from(name: str, shape: str, bed: Bed) -> None:
+    size, vlm = SIZES[shape], bed.vlm(name)
+    inputs = vlm.prepare(ask("Where?", coordinates(size)))
+    (seen,) = vlm.family.seen(vlm.parts, inputs)
+    height, width = seen.pixels.shape[:2]
+    found = centres(seen.pixels.reshape(-1, 1, 3) / 255, size).reshape(height, width, 2)
+    x0, y0, x1, y1 = seen.box
+    ys, xs = np.meshgrid(np.arange(height) + 0.5, np.arange(width) + 0.5, indexing="ij")
+    said = np.stack([x0 + xs * (x1 - x0) / width, y0 + ys * (y1 - y0) / height], -1)
+    # A colour has 256 steps, and at the border a resampling filter sees half of what it would.
+    tolerance = np.array(size) / 255 + np.maximum(np.array([x1 - x0, y1 - y0]) / (width, height), 0.75)
+    assert (~np.isnan(found)).mean() > 0.3
+    assert (np.abs(found - said)[~np.isnan(found).any(-1)] <= tolerance).all()
+
+
+@contextmanager
+def without_vision_attention(vlm: VisionLanguageModel) -> Iterator[None]:
+    """A tower in which a patch sees itself alone."""
+    vision = vlm.parts.model.get_submodule(vlm.family.paths["vision"])
+    last = [m for n, m in vision.named_modules() if n.endswith(("self_attn.out_proj", "attn.proj"))]
+    assert last, "no attention found in the tower"
+    hooks = [module.register_forward_hook(lambda module, args, out: torch.zeros_like(out)) for module in last]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_poking_the_picture_changes_the_token_that_looks_there(name: str, bed: Bed) -> None:
+    """The order of the features themselves, merging and windows included, which the pixels fed do not show."""
+    vlm, size = bed.vlm(name), (150, 110)
+    hits = spots = 0
+    base = np.array(picture(3, size).image)
+    with torch.inference_mode(), without_vision_attention(vlm):
+        plain, inputs = features(vlm, base)
+        for x in range(6, 150, 19):
+            for y in range(6, 110, 19):
+                poked = base.copy()
+                poked[y - 4 : y + 4, x - 4 : x + 4] = 255 - poked[y - 4 : y + 4, x - 4 : x + 4]
+                change = (features(vlm, poked)[0] - plain).norm(dim=-1)
+                if change.max() == 0:  # cut off by the processor
+                    assert not len(inputs.grid.tokens_in(spot_box(x, y)))
+                    continue
+                spots += 1
+                hits += int(change.argmax()) in inputs.grid.tokens_in(spot_box(x, y))
+    assert spots >= 20
+    assert hits == spots
+
+
+def spot_box(x: int, y: int) -> Box:
+    return Box(x - 4, y - 4, x + 4, y + 4)
+
+
+def features(vlm: VisionLanguageModel, pixels: np.ndarray) -> tuple[torch.Tensor, Inputs]:
+    inputs = vlm.prepare(ask("Where?", from_image(Image.fromarray(pixels))))
+    (image,) = inputs.images
+    return torch.cat(list(vlm.parts.model.base_model.get_image_features(**image.tensors).pooler_output)), inputs
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_prompt_is_what_the_checkpoint_s_own_processor_makes_of_it(name: str, bed: Bed) -> None:
+    vlm = bed.vlm(name)
+    images = [picture(1), picture(2, (40, 70))]
+    for given in (images[:1], images, []):
+        inputs = vlm.prepare(ask("What is there?", *given))
+        content = [*({"type": "image"} for _ in given), {"type": "text", "text": "What is there?"}]
+        template = {"chat_template": vlm.parts.chat_template, "add_generation_prompt": True, "tokenize": False}
+        text = vlm.parts.tokenizer.apply_chat_template([{"role": "user", "content": content}], **template)
+        twice = {"add_special_tokens": False} if text.startswith(vlm.parts.tokenizer.bos_token or "\0") else {}
+        made = vlm.parts.processor(text=[text], images=[i.image for i in given] or None, return_tensors="pt", **twice)
+        assert inputs.ids == made["input_ids"][0].tolist()
+        assert inputs.tensors["attention_mask"].tolist() == made["attention_mask"].tolist()
+        if given:
+            assert torch.equal(inputs.tensors["pixel_values"], made["pixel_values"])
+        assert inputs.pictures == len(given)
+        assert (inputs.grid is None) == (not given)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_two_pictures_have_their_own_tokens_pixels_and_places(name: str, bed: Bed) -> None:
+    vlm = bed.vlm(name)
+    one, other = picture(1), picture(2, (50, 120))
+    both = vlm.prepare(ask("What?", one, other))
+    apart = [vlm.prepare(ask("What?", part)) for part in (one, other)]
+    counts = [len(inputs.visual) for inputs in apart]
+    assert [image.tokens for image in both.images] == counts
+    assert [image.id for image in both.images] == [one.id, other.id]
+    for image, alone in zip(both.images, apart, strict=True):
+        assert all(torch.equal(value, alone.images[0].tensors[key]) for key, value in image.tensors.items())
+    owner = both.grid.owners()[both.grid.cell]
+    assert owner.tolist() == [0] * counts[0] + [1] * counts[1]
+    assert both.grid.sizes == ((90, 60), (50, 120))
+    assert [view.box for view in both.grid.views] == [inputs.grid.views[0].box for inputs in apart]
+    seen = vlm.family.seen(vlm.parts, both)
+    assert [picture.image for picture in seen] == [0, 1]
+
+
+def test_a_class_token_that_is_kept_has_no_place(folder_of: Callable[[str], Path], tmp_path: Path, own_bed: Bed) -> None:
+    folder = shutil.copytree(folder_of("llava_clip"), tmp_path / "keeps_class")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"vision_feature_select_strategy": "full"}))
+    for _ in own_bed.core.load(parse_spec(str(folder))):
+        pass
+    vlm = own_bed.core.vlm(parse_spec(str(folder)))
+    inputs = vlm.prepare(ask("What?", picture()))
+    assert len(inputs.visual) == 17
+    assert inputs.grid.cell.tolist() == [-1, *range(16)]
+    assert torch.cat(list(vlm.parts.model.base_model.get_image_features(**inputs.images[0].tensors).pooler_output)).shape[0] == 17
+    assert vlm.fast.features, vlm.fast.notes
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 200), (200, 1), (3, 2), (500, 7)])
+@pytest.mark.parametrize("name", ["llava_clip", "llava_pad", "llava_siglip", "qwen2_vl", "tiny-llava", "smolvlm", "llava_next"])
+def test_a_picture_of_any_shape_is_taken_or_refused_in_a_sentence(name: str, size: tuple[int, int], bed: Bed) -> None:
+    vlm = bed.vlm(name)
+    part = from_image(Image.new("RGB", size, (200, 30, 30)), "thin.png")
+    inputs, refused = None, ""
+    try:
+        inputs = vlm.prepare(ask("What?", part))
+    except InputError as error:
+        refused = str(error)
+    if inputs is None:
+        assert refused.endswith(".")
+    elif inputs.grid is not None and inputs.grid.exact:
+        assert len(inputs.visual) == inputs.grid.tokens
+        assert np.isfinite(inputs.grid.cells()).all()
+
+
+def test_the_family_is_found_from_the_config() -> None:
+    expected = {
+        "llava": "llava", "vipllava": "llava", "qwen2_vl": "qwen2_vl", "qwen2_5_vl": "qwen2_vl", "llava_next": "generic",
+        "paligemma": "generic", "something_new": "generic", None: "generic",
+    }  # fmt: skip
+    for kind, family in expected.items():
+        assert families.name_of(family_for({"model_type": kind})) == family, kind
+    pixtral = {"model_type": "llava", "vision_config": {"model_type": "pixtral"}}
+    assert families.name_of(family_for(pixtral)) == "generic"
+    for odd in (None, [], "text"):
+        assert families.name_of(family_for({"model_type": "llava", "vision_config": odd})) in ("llava", "generic")
+
+
+def test_every_family_says_what_it_can_and_where_its_parts_are(bed: Bed) -> None:
+    assert families.failures == {}
+    assert set(families) == {"generic", "llava", "qwen2_vl"}
+    for family in families.values():
+        assert family.title
+        assert Capability.GENERATE in family.capabilities
+        all_of_them = family.capabilities == frozenset(Capability)
+        assert all_of_them == (family.limits == ""), f"{family.title} says what it lacks if it lacks something"
+    for name in GRIDS:
+        vlm = bed.vlm(name)
+        for role, path in vlm.family.paths.items():
+            assert vlm.parts.model.get_submodule(path), role
+        layers = vlm.parts.model.get_submodule(vlm.family.paths["layers"])
+        assert len(layers) == vlm.parts.config.get_text_config().num_hidden_layers
+
+
+@pytest.mark.parametrize("name", ["qwen2_vl", "qwen2_5_vl"])
+def test_positions_behind_a_prefix_are_those_of_the_whole_prompt(name: str, bed: Bed) -> None:
+    vlm = bed.vlm(name)
+    for prompt in (
+        ask("How many are there?", picture(1, (200, 60))),
+        ask("a b c"),
+        ask("Two?", picture(1), picture(2, (40, 150))),
+    ):
+        inputs = vlm.prepare(prompt)
+        kinds = (inputs.tensors["input_ids"] == vlm.parts.image_token_id).int()
+        whole, _ = vlm.parts.model.model.get_rope_index(
+            inputs.tensors["input_ids"], kinds, inputs.tensors.get("image_grid_thw")
+        )  # [3, 1, L]
+        for start in {int(inputs.visual[-1]) + 1 if len(inputs.visual) else 2, len(inputs.ids) - 1}:
+            depths = torch.arange(len(inputs.ids) - start)
+            vlm.parts.model.model.rope_deltas = torch.tensor([[77]])  # what another prompt left behind
+            assert torch.equal(vlm.family.positions(vlm.parts, inputs, start, depths), whole[:, :, start:])
+        assert vlm.family.positions(vlm.parts, inputs, 0, torch.arange(3)).tolist() == [[[0, 1, 2]]] * 3
+
+
+def test_the_builtin_names_are_llava(bed: Bed) -> None:
+    assert families.name_of(bed.core.family(Checkpoint("tiny-llava", "tiny-llava"))) == "llava"
