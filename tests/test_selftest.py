@@ -1,0 +1,154 @@
+"""The self-test: what is exact is used, what is not is let be, whatever the architecture is called."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from conftest import Bed
+from transformers import DynamicCache
+from zoo import BUILDERS
+
+from model import scoring, selftest
+from model.errors import Unsupported
+from model.families.qwen2_vl import Qwen2VL
+from model.vlm import VisionLanguageModel
+
+EXPECTED = {
+    # features, reuse, scoring
+    "blip2": (False, False, "each"),
+    "gemma3": (True, True, "expanded"),
+    "kosmos2": (False, False, "each"),
+    "mllama": (False, True, "each"),
+    "paligemma": (True, False, "each"),
+}
+"""The architectures of the zoo that are left with less than everything."""
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.mark.parametrize("name", [*sorted(BUILDERS), "tiny-llava", "tiny-llava-stage1"])
+def test_which_short_cuts_an_architecture_is_left_with(name: str, bed: Bed) -> None:
+    fast = bed.vlm(name).fast
+    assert (fast.features, fast.reuse, fast.scoring) == EXPECTED.get(name, (True, True, "packed")), fast.notes
+    assert fast.extend
+    assert fast.reach is None
+    assert bool(fast.notes) == (name in EXPECTED)
+    for word, used in (("encoder cache", fast.features), ("reuse", fast.reuse), ("packed", fast.scoring == "packed")):
+        assert any(word in note for note in fast.notes) != used
+    assert all(note.endswith(".") for note in fast.notes)
+
+
+def test_the_self_test_leaves_nothing_behind(own_bed: Bed) -> None:
+    vlm = own_bed.vlm("llava_clip")
+    assert own_bed.core.encoder_cache.used_bytes == 0
+    assert vlm.conversations.used_bytes == 0
+    assert vlm.fast.ms > 0
+
+
+def again(bed: Bed, vlm: VisionLanguageModel) -> VisionLanguageModel:
+    vlm.fast.features = True
+    bed.core.worker.call(lambda: selftest.run(vlm))
+    return vlm
+
+
+def test_features_that_are_wrong_are_not_used(own_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    vlm = own_bed.vlm("llava_clip")
+    right = vlm.encoder_cache.features
+
+    def off(*args: Any) -> Any:
+        made, held = right(*args)
+        made = copy.copy(made)
+        made["pooler_output"] = [part * 1.05 for part in made.pooler_output]
+        return made, held
+
+    monkeypatch.setattr(vlm.encoder_cache, "features", off)
+    again(own_bed, vlm)
+    assert not vlm.fast.features
+    assert [note for note in vlm.fast.notes if note.startswith("No encoder cache: results differ by")]
+    assert vlm.fast.scoring == "packed", "what does not hang on it stays"
+
+
+def test_reuse_that_is_wrong_after_a_cut_is_not_used(own_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache that goes on well and takes back badly, as a recurrent state would."""
+    vlm = own_bed.vlm("llava_clip")
+
+    class Forgetful(DynamicCache):
+        def crop(self, tokens: int) -> None:
+            super().crop(tokens)
+            self.layers[0].keys = torch.roll(self.layers[0].keys, 1, -2)
+
+    config = vlm.parts.config.get_text_config()
+    monkeypatch.setattr(vlm, "new_cache", lambda: Forgetful(config=config))
+    again(own_bed, vlm)
+    assert not vlm.fast.reuse
+    assert any("No reuse across turns: results differ" in note for note in vlm.fast.notes)
+    assert vlm.fast.features
+
+
+def test_a_model_that_remembers_another_prompt_is_not_reused(own_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Qwen2-VL without the line that makes it forget: positions of the prompt in between leak into the conversation."""
+    monkeypatch.setattr(Qwen2VL, "forget_prompt", lambda self, parts: None)
+    vlm = own_bed.vlm("qwen2_vl")
+    assert not vlm.fast.reuse
+    assert any("No reuse across turns: results differ" in note for note in vlm.fast.notes)
+
+
+def test_packing_that_is_wrong_is_not_used(own_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    vlm = own_bed.vlm("llava_clip")
+    right = scoring._tree_mask
+    monkeypatch.setattr(scoring, "_tree_mask", lambda *args: right(*args) * 0)
+    again(own_bed, vlm)
+    assert vlm.fast.scoring == "expanded"
+    assert any("Scoring is not packed: results differ" in note for note in vlm.fast.notes)
+
+
+def test_reading_that_is_wrong_makes_it_go_step_by_step(own_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    vlm = own_bed.vlm("llava_clip")
+    right = scoring.extend
+    monkeypatch.setattr(scoring, "extend", lambda model, tensors, ids: right(model, tensors, [i ^ 1 for i in ids]))
+    again(own_bed, vlm)
+    assert not vlm.fast.extend
+    assert vlm.fast.scoring == "stepped"
+    assert any("token by token" in note for note in vlm.fast.notes)
+
+
+def test_numbers_that_are_no_numbers_do_not_agree(own_bed: Bed) -> None:
+    test = selftest._Test(own_bed.vlm("llava_clip"))
+    ten = {i: float(i) for i in range(10)}
+    assert test._agree("a", ten, dict(ten))
+    assert test._agree("b", {i: float(i) for i in range(4, 12)}, ten), "the rarest may differ"
+    for found in ({}, {3: float("nan")}, {**ten, 3: float("nan")}, {i: float(i) for i in range(7, 20)}, {**ten, 0: 0.002}):
+        assert not test._agree("c", found, ten)
+
+
+def test_what_was_tested_within_a_window_only_is_used_within_it(own_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    vlm = own_bed.vlm("llava_clip")
+    assert vlm.window_tokens() is None
+    for window, reach in ((20, None), (4096, 4096)):
+        monkeypatch.setattr(vlm, "window_tokens", lambda window=window: window)
+        again(own_bed, vlm)
+        assert vlm.fast.reach == reach, "a prompt of more than 20 tokens was tested, none of more than 4096"
+
+
+def test_a_checkpoint_that_cannot_answer_is_refused_with_the_reason(own_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    vlm = own_bed.vlm("llava_clip")
+
+    def broken(*args: Any, **kwargs: Any) -> None:
+        raise AttributeError("no such tower")
+
+    monkeypatch.setattr(vlm.parts.model, "generate", broken)
+    with pytest.raises(Unsupported, match=r"cannot answer a question about a picture: AttributeError: no such tower\. Choose"):
+        again(own_bed, vlm)
+
+
+def test_memory_that_runs_out_in_a_self_test_is_no_note(own_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    vlm = own_bed.vlm("llava_clip")
+
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(vlm.encoder_cache, "features", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        again(own_bed, vlm)
