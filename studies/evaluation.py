@@ -95,12 +95,17 @@ def other_items(count: int = 4000) -> Iterator[Item]:
         yield Item("small talk", scene, smalltalk.chat(rng, held_out=True))
 
 
+def _question_seed(index: int) -> int:
+    """A seed of the questions' own: with the scene's, which kind is asked would follow how full the scene is."""
+    return 2 * held_out_seed(index) + 1
+
+
 def _fill(part: str, wanted: dict[str, int], offset: int, held_out: bool = False) -> Iterator[Item]:
     left = dict(wanted)
     index = offset
     while any(left.values()):
         scene = make_scene(held_out_seed(index), label=index % 2 == 0)
-        rng = random.Random(held_out_seed(index))
+        rng = random.Random(_question_seed(index))
         index += 1
         open_kinds = [kind for kind, n in left.items() if n]
         weights = [left[kind] for kind in open_kinds]
@@ -117,7 +122,7 @@ def _never_trained(count: int) -> Iterator[Item]:
     made = index = 0
     while made < count:
         scene = make_scene(held_out_seed(20_000 + index), pairs="all", must_have=pairs[index % len(pairs)])
-        rng = random.Random(held_out_seed(20_000 + index))
+        rng = random.Random(_question_seed(20_000 + index))
         index += 1
         for kind in kinds:
             question = questions.ask(rng, scene, kind, typed=True, pool="never", about=0)
@@ -130,7 +135,7 @@ def _second_turns(count: int) -> Iterator[Item]:
     made = index = 0
     while made < count:
         scene = make_scene(held_out_seed(30_000 + index))
-        rng = random.Random(held_out_seed(30_000 + index))
+        rng = random.Random(_question_seed(30_000 + index))
         index += 1
         first = questions.ask(rng, scene, rng.choice(("exist", "colour", "shape", "find")), typed=True)
         second = questions.follow(rng, scene, first, typed=True) if first else None
@@ -143,7 +148,7 @@ def _two_pictures(count: int) -> Iterator[Item]:
     made = index = 0
     while made < count:
         scenes = tuple(make_scene(held_out_seed(50_000 + 2 * index + k)) for k in range(2))
-        rng = random.Random(held_out_seed(50_000 + index))
+        rng = random.Random(_question_seed(50_000 + index))
         index += 1
         which = several.which(rng, scenes, typed=True)
         place = rng.randrange(2)

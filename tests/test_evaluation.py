@@ -109,7 +109,7 @@ def test_never_trained_pairs_are_asked_about_in_their_part_and_nowhere_else(main
             kinds[entry.question.kind] += 1
             pairs[entry.scene.things[0].pair] += 1
             if entry.question.things:
-                assert entry.question.things == (0,)
+                assert 0 in entry.question.things
             else:
                 (phrase,) = phrases(words_of(entry.question.text))
                 assert phrase.pair in NEVER_TRAINED
@@ -141,9 +141,6 @@ def test_yes_and_no_are_in_balance(main):
         assert abs(answers["Yes"] - n / 2) < 3 * (n / 4) ** 0.5, (kind, answers)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the scene and the choice of kind come from the same seed, so from the same random numbers"
-)
 def test_the_kind_asked_does_not_depend_on_how_much_the_scene_holds(main):
     """Existence and the background can be asked of any scene: both should see the same mean number of things."""
     things = defaultdict(list)

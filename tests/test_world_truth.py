@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 from world_reader import SIDE_WORDS, Phrase, boxes_of, fact_asked, outside, overlap, phrases, words_of
 
-from studies.world.questions import MAKERS, MARGIN, Question, ask, follow
+from studies.world.phrases import MARGIN
+from studies.world.questions import MAKERS, Question, ask, follow
 from studies.world.scene import BACKGROUNDS, Scene, Thing, make_scene
 from studies.world.splits import held_out_seed
 
@@ -69,8 +70,7 @@ def beyond(a: Thing, b: Thing, side: str) -> int:
 def check_exist(words: list[str], scene: Scene, question: Question) -> None:
     there = one(words).found(scene)
     assert question.answer == ("Yes" if there else "No")
-    assert set(question.things) <= set(there)
-    assert len(question.things) == bool(there)
+    assert question.things == tuple(there)
 
 
 def check_attribute(words: list[str], scene: Scene, question: Question) -> None:
@@ -228,7 +228,7 @@ def test_a_question_about_a_chosen_thing_is_about_that_thing(scenes):
                 question = ask(random.Random(number), scene, kind, about=index, typed=True)
                 if question is not None:
                     CHECKS[kind](words_of(question.text), scene, question)
-                    assert question.things[:1] in ((), (index,))
+                    assert index in question.things or question.answer == "No"
 
 
 def test_nothing_is_asked_about_a_thing_that_is_not_there():
@@ -266,7 +266,6 @@ def test_no_second_turn_follows_a_question_about_none_or_several_things(scenes):
         assert follow(random.Random(number), scene, absent) is None
 
 
-@pytest.mark.xfail(strict=True, reason="'Is there a circle?' where there are two: 'What color is it?' has no one answer")
 def test_a_second_turn_says_it_of_one_thing_only(scenes):
     for number, scene in enumerate(scenes):
         rng = random.Random(number)

@@ -73,9 +73,9 @@ def outside(words: list[str], found: list[Phrase]) -> list[str]:
 def fact_asked(words: list[str]) -> str:
     """Which attribute a question about one thing wants."""
     rest = set(outside(words, phrases(words)))
-    if rest & {"color", "colour"}:
+    if rest & {"color", "colour", "colored"}:
         return "colour"
-    if rest & {"pattern", "texture", "plain"}:
+    if rest & {"pattern", "texture", "plain", "filled"}:
         return "texture"
     if rest & {"size", "big", "large", "small"}:
         return "size"

@@ -17,8 +17,9 @@ from PIL import Image
 from ..world import several, smalltalk
 from ..world.draw import draw
 from ..world.questions import MAKERS, Question, ask, follow
-from ..world.scene import Scene, make_scene
+from ..world.scene import BACKGROUNDS, COLOURS, SHAPES, SIZES, TEXTURES, Scene, make_scene
 from ..world.splits import trained_seed
+from ..world.wordings import mistyped
 from .packing import Conversation, PackedText, Packer, Turn
 from .patches import PatchFacts, patch_facts
 from .tokenizer import SYSTEM_PROMPTS
@@ -48,6 +49,11 @@ assert set(MIXTURE) == set(MAKERS)
 FOLLOW_UP, CHAT, BLIND, SHIFTED = 0.25, 0.035, 0.035, 0.15
 """Shares of conversations with a second turn, of small talk, with no picture attached, and moved on in position."""
 MAX_SHIFT = 500
+MISTYPED = 0.1
+KEY_WORDS = frozenset(
+    word for name in (*SHAPES, *COLOURS, *SIZES, *TEXTURES, *BACKGROUNDS) for word in (name, name + "s", name + "es")
+) | frozenset(("left", "right", "above", "below", "over", "under", "higher", "lower", "first", "second", "than", "same"))
+"""Words a question turns on. They are never mistyped in training."""
 SYSTEM_SHARE = 0.06
 TWO_EVERY = 8
 """Every so many steps, rows hold two pictures: together, or the second coming with a later turn."""
@@ -114,8 +120,8 @@ class Batches:
         for i in indices:
             rng = random.Random(trained_seed(stage, i))
             talks: list[Conversation] = []
-            while len(talks) < 12:
-                scene = make_scene(rng.randrange(2**30))
+            for number in range(5):
+                scene = make_scene(trained_seed(stage, 5 * i + number))
                 told = _question(rng, scene, "describe").answer
                 kinds = rng.sample(
                     ("exist", "colour", "shape", "size", "texture", "count", "more", "same", "background", "read"), 2
@@ -195,7 +201,7 @@ def conversations(rng: random.Random, scene: Scene, count: int = 30) -> list[Con
         if draw_of < CHAT + BLIND:
             talks.append(_blind(rng, scene, question))
             continue
-        turns = [_turn(question)]
+        turns = [_turn(question, rng)]
         if rng.random() < FOLLOW_UP:
             after = follow(rng, scene, question, typed=True) if rng.random() < 0.6 else None
             after = after or ask(rng, scene, rng.choice(kinds), typed=True)
@@ -242,5 +248,7 @@ def _question(rng: random.Random, scene: Scene, kind: str) -> Question:
     return question
 
 
-def _turn(question: Question) -> Turn:
-    return Turn(question.kind, question.text, question.answer)
+def _turn(question: Question, rng: random.Random | None = None) -> Turn:
+    """A question as a turn; with `rng`, one in ten has a slip of the finger."""
+    text = mistyped(rng, question.text, KEY_WORDS) if rng is not None and rng.random() < MISTYPED else question.text
+    return Turn(question.kind, text, question.answer)

@@ -12,7 +12,8 @@ import av
 from PIL import Image
 
 from .draw import draw
-from .scene import COLOURS, NEVER_TRAINED, SIDE, Scene, Thing, fits, make_scene
+from .scene import COLOURS, NEVER_TRAINED, SIDE, Box, Scene, Thing, fits, make_scene
+from .splits import held_out_seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def _between(start: Thing, event: Event, time_s: float) -> Thing:
 def make_film(seed: int, *, duration_s: float = 6.0, fps: int = 25, events: int = 3) -> Film:
     """The film of this seed: a scene of 3 to 5 things and up to `events` events, each on a thing of its own."""
     rng = random.Random(seed)
-    scene = make_scene(rng.randrange(2**31), things=rng.randrange(3, 6), label=False)
+    scene = make_scene(held_out_seed(10**9 + rng.randrange(2**31)), things=rng.randrange(3, 6), label=False)
     happenings: list[Event] = []
     for index in rng.sample(range(len(scene.things)), min(events, len(scene.things))):
         event = _event(rng, scene, index, duration_s, happenings)
@@ -93,7 +94,8 @@ def _event(rng: random.Random, scene: Scene, index: int, duration_s: float, othe
         colours = [c for c in COLOURS if c != thing.colour and (c, thing.shape) not in NEVER_TRAINED]
         return Event(kind, index, start_s, start_s, replace(thing, colour=rng.choice(colours)))
     end_s = round(start_s + rng.uniform(0.15, 0.35) * duration_s, 2)
-    taken = [t.box for i, t in enumerate(scene.things) if i != index] + [e.to.box for e in others]
+    taken = [t.box for i, t in enumerate(scene.things) if i != index]
+    taken += [box for e in others if e.kind == "move" for box in _path(scene.things[e.index], e.to)]
     for _ in range(200):
         there = replace(thing, x=rng.randrange(SIDE), y=rng.randrange(SIDE))
         if abs(there.x - thing.x) + abs(there.y - thing.y) > 300 and _path_is_free(thing, there, taken):
@@ -101,14 +103,17 @@ def _event(rng: random.Random, scene: Scene, index: int, duration_s: float, othe
     return None
 
 
-def _path_is_free(start: Thing, end: Thing, taken: list[tuple[float, float, float, float]]) -> bool:
-    steps = 24
-    for step in range(steps + 1):
-        x = round(start.x + (end.x - start.x) * step / steps)
-        y = round(start.y + (end.y - start.y) * step / steps)
-        if not fits(replace(start, x=x, y=y).box, taken):
-            return False
-    return True
+def _path(start: Thing, end: Thing, steps: int = 24) -> list[Box]:
+    """The boxes a thing passes through on its way."""
+
+    def at(share: float) -> Box:
+        return replace(start, x=round(start.x + (end.x - start.x) * share), y=round(start.y + (end.y - start.y) * share)).box
+
+    return [at(step / steps) for step in range(steps + 1)]
+
+
+def _path_is_free(start: Thing, end: Thing, taken: list[Box]) -> bool:
+    return all(fits(box, taken) for box in _path(start, end))
 
 
 def write_film(film: Film, path: Path, size: int = 384) -> None:

@@ -8,18 +8,14 @@ Yes/no kinds are balanced: yes or no is drawn first, then a question that has th
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from . import locations
-from .scene import COLOUR_WEIGHTS, COLOURS, NEVER_TRAINED, SHAPE_WEIGHTS, SHAPES, SIDE, SIZES, TEXTURES, Scene, Thing
-from .wordings import HELD_OUT, SIDES, TRAINED, as_typed
-
-MARGIN = 100
-"""Centres closer than this along an axis, in scene units, are not asked to be left, right, above or below."""
-
-POPULAR = 16
-"""How many of the most frequent colour x shape pairs serve as popular negatives."""
+from .phrases import absent, article, full_name, names, near_border, on_side, plural, region
+from .scene import COLOURS, NEVER_TRAINED, SHAPES, SIZES, TEXTURES, Scene, Thing
+from .wordings import HELD_OUT, READS, SIDES, TRAINED, as_typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +99,16 @@ def ask(
     draft = MAKERS[kind](Asker(rng, scene, pool, about))
     if draft is None:
         return None
-    text = rng.choice((HELD_OUT if held_out else TRAINED)[kind]).format(**draft.slots)
+    wordings = (HELD_OUT if held_out else TRAINED)[kind]
+    if kind == "read":
+        wordings = tuple(w for w in wordings if READS.get(w, draft.variant) == draft.variant)
+    text = rng.choice(wordings).format(**draft.slots)
     text = text[0].upper() + text[1:]
     return Question(kind, as_typed(rng, text) if typed else text, draft.answer, draft.things, draft.variant, held_out)
 
 
 def follow(rng: random.Random, scene: Scene, first: Question, *, typed: bool = False) -> Question | None:
-    """A second turn about the one thing the first question was about, calling it "it"."""
+    """A second turn about the one thing the first question was about, calling it "it", on a fact not told yet."""
     if len(first.things) != 1 or first.kind not in ("exist", "colour", "shape", "size", "texture", "where", "find"):
         return None
     thing = scene.things[first.things[0]]
@@ -121,46 +120,12 @@ def follow(rng: random.Random, scene: Scene, first: Question, *, typed: bool = F
         "pattern": (("What pattern does it have?", "And its texture?", "Is it plain, striped or dotted?"), thing.texture),
         "place": (("Where is it?", "In which part of the image is it?"), region(thing)),
     }
-    words = first.text.lower().split()
-    open_facts = [name for name, (_, fact) in choices.items() if name != told and fact not in words]
+    open_facts = [name for name, (_, fact) in choices.items() if name != told and not re.search(rf"\b{fact}", first.text.lower())]
     if not open_facts:
         return None
     texts, answer = choices[rng.choice(open_facts)]
     text = rng.choice(texts)
     return Question("follow", as_typed(rng, text) if typed else text, answer, first.things)
-
-
-# --- words for things -------------------------------------------------------------------------
-
-
-def article(words: str) -> str:
-    return ("an " if words[0] in "aeiou" else "a ") + words
-
-
-def plural(words: str) -> str:
-    return words + "es" if words.endswith("cross") else words + "s"
-
-
-def full_name(thing: Thing) -> str:
-    """Size, texture unless plain, colour and shape: "small striped red circle"."""
-    texture = [] if thing.texture == "plain" else [thing.texture]
-    return " ".join([thing.size, *texture, thing.colour, thing.shape])
-
-
-def names(scene: Scene, index: int, *, hide: Sequence[str] = ()) -> list[str]:
-    """Phrases that fit this thing and no other of the scene, without the attributes in `hide`. Shortest first."""
-    thing = scene.things[index]
-    others = [other for i, other in enumerate(scene.things) if i != index]
-    found = []
-    for used in (("shape",), ("colour",), ("colour", "shape"), ("size", "shape"), ("texture", "shape"), ("size", "colour"),
-                 ("texture", "colour"), ("size", "colour", "shape"), ("texture", "colour", "shape")):  # fmt: skip
-        if any(name in hide for name in used) or ("texture" in used and thing.texture == "plain"):
-            continue
-        if any(all(getattr(other, name) == getattr(thing, name) for name in used) for other in others):
-            continue
-        words = [getattr(thing, name) for name in ("size", "texture", "colour", "shape") if name in used]
-        found.append(" ".join(words if "shape" in used else [*words, "object"]))
-    return found
 
 
 def _name(asker: Asker, index: int, *, hide: Sequence[str] = ()) -> str | None:
@@ -173,51 +138,6 @@ def _named(asker: Asker, *, hide: Sequence[str] = (), but: int | None = None) ->
         if index != but and (name := _name(asker, index, hide=hide)):
             return index, name
     return None
-
-
-def absent(rng: random.Random, scene: Scene, variant: str, pool: str = "trained") -> str | None:
-    """A "colour shape" phrase that no thing of the scene fits, or None.
-
-    "random": any pair; "popular": one of the `POPULAR` most frequent pairs; "adversarial": its
-    colour and its shape are both in the scene, never together. `pool` "never" keeps to the
-    never-trained pairs, "trained" avoids them.
-    """
-    have = {thing.pair for thing in scene.things}
-    if variant == "adversarial":
-        pairs = {(a.colour, b.shape) for a in scene.things for b in scene.things}
-    elif variant == "popular":
-        pairs = set(_POPULAR_PAIRS)
-    else:
-        pairs = {(colour, shape) for colour in COLOURS for shape in SHAPES}
-    if pool == "never":
-        pairs &= NEVER_TRAINED
-    else:
-        pairs -= NEVER_TRAINED
-    free = sorted(pairs - have)
-    return " ".join(rng.choice(free)) if free else None
-
-
-_POPULAR_PAIRS = sorted(
-    ((colour, shape) for colour in COLOURS for shape in SHAPES),
-    key=lambda p: -COLOUR_WEIGHTS[tuple(COLOURS).index(p[0])] * SHAPE_WEIGHTS[SHAPES.index(p[1])],
-)[:POPULAR]
-
-
-def region(thing: Thing) -> str:
-    """Which ninth of the canvas the thing's centre is in: "top left", "center", "bottom right", ..."""
-    vertical = ("top", "middle", "bottom")[min(2, thing.y * 3 // SIDE)]
-    horizontal = ("left", "center", "right")[min(2, thing.x * 3 // SIDE)]
-    if (vertical, horizontal) == ("middle", "center"):
-        return "center"
-    return f"{vertical} {horizontal}"
-
-
-def on_side(a: Thing, b: Thing, side: str) -> bool | None:
-    """Whether a's centre is on that side of b's. None where they are within `MARGIN` along that axis."""
-    gap = a.x - b.x if side in ("left", "right") else a.y - b.y
-    if abs(gap) < MARGIN:
-        return None
-    return gap < 0 if side in ("left", "above") else gap > 0
 
 
 def _yes(truth: bool) -> str:
@@ -249,20 +169,24 @@ def _exist(asker: Asker) -> Draft | None:
         thing = scene.things[index]
         choice = rng.random() if asker.about is None else 0.0
         if choice < 0.6:
-            words = " ".join(thing.pair)
+            used: tuple[str, ...] = ("colour", "shape")
         elif choice < 0.75:
-            words = thing.shape
+            used = ("shape",)
         elif choice < 0.88:
-            words = thing.colour + " object"
+            used = ("colour",)
         else:
-            words = full_name(thing)
-        return Draft(_exist_slots(words), "Yes", (index,), "yes")
-    variant = rng.choice(("random", "popular", "adversarial"))
-    if variant == "random" and asker.pool == "trained" and rng.random() < 0.4:
-        words = _absent_half(rng, scene)
-    else:
-        words = absent(rng, scene, variant, asker.pool)
-    return Draft(_exist_slots(words), "No", (), variant) if words else None
+            used = ("size", "colour", "shape") if thing.texture == "plain" else ("size", "texture", "colour", "shape")
+        words = " ".join(getattr(thing, name) for name in used)
+        fits = tuple(i for i, other in enumerate(scene.things) if all(getattr(other, n) == getattr(thing, n) for n in used))
+        return Draft(_exist_slots(words if "shape" in used else words + " object"), "Yes", fits, "yes")
+    for variant in rng.sample(("random", "popular", "adversarial"), 3):  # the first that this scene allows
+        if variant == "random" and asker.pool == "trained" and rng.random() < 0.4:
+            words_ = _absent_half(rng, scene)
+        else:
+            words_ = absent(rng, scene, variant, asker.pool)
+        if words_:
+            return Draft(_exist_slots(words_), "No", (), variant)
+    return None
 
 
 def _exist_slots(words: str) -> dict[str, str]:
@@ -335,10 +259,10 @@ def _count(asker: Asker) -> Draft:
 
 @_makes("where")
 def _where(asker: Asker) -> Draft | None:
-    found = _named(asker)
-    if found is None:
-        return None
-    return Draft({"the": "the " + found[1]}, region(asker.things[found[0]]), (found[0],))
+    for index in asker.order():
+        if not near_border(asker.things[index]) and (name := _name(asker, index)):
+            return Draft({"the": "the " + name}, region(asker.things[index]), (index,))
+    return None
 
 
 @_makes("relation")
@@ -369,7 +293,7 @@ def _beside(asker: Asker) -> Draft | None:
         if None in verdicts.values():
             continue
         there = [i for i, truth in verdicts.items() if truth]
-        if len(there) == 1 or (not there and asker.rng.random() < 0.2):
+        if len(there) == 1 or (not there and asker.scene.label is None and asker.rng.random() < 0.2):
             options.append((side, there))
     if not options:
         return None
@@ -438,16 +362,20 @@ def _more(asker: Asker) -> Draft | None:
 
 @_makes("same")
 def _same(asker: Asker) -> Draft | None:
+    """Asked only where both answers are possible, so that neither is likelier."""
+    options: dict[bool, list[tuple[str, int, int]]] = {True: [], False: []}
+    for attribute, fact in (("color", "colour"), ("shape", "shape"), ("size", "size")):
+        nameable = [i for i in range(len(asker.things)) if names(asker.scene, i, hide=(fact,))]
+        for a in nameable:
+            for b in nameable:
+                if a != b:
+                    truth = getattr(asker.things[a], fact) == getattr(asker.things[b], fact)
+                    options[truth].append((attribute, a, b))
+    if not options[True] or not options[False]:
+        return None
     truth = asker.rng.random() < 0.5
-    for _ in range(8):
-        attribute = asker.rng.choice(("color", "shape", "size"))
-        fact = {"color": "colour"}.get(attribute, attribute)
-        first = _named(asker, hide=(fact,))
-        second = _named(asker, hide=(fact,), but=first[0]) if first else None
-        if first is None or second is None:
-            continue
-        a, b = asker.things[first[0]], asker.things[second[0]]
-        if (getattr(a, fact) == getattr(b, fact)) is truth:
-            slots = {"the": "the " + first[1], "other": "the " + second[1], "attribute": attribute}
-            return Draft(slots, _yes(truth), (first[0], second[0]), attribute)
-    return None
+    attribute = asker.rng.choice(sorted({option[0] for option in options[truth]}))
+    _, a, b = asker.rng.choice([option for option in options[truth] if option[0] == attribute])
+    hide = ({"color": "colour"}.get(attribute, attribute),)
+    first, second = (_name(asker, index, hide=hide) for index in (a, b))
+    return Draft({"the": f"the {first}", "other": f"the {second}", "attribute": attribute}, _yes(truth), (a, b), attribute)

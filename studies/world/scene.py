@@ -137,6 +137,7 @@ def make_scene(
         raise ValueError(f"pairs is 'trained' or 'all', not {pairs!r}.")
     rng = random.Random(seed)
     count = things if things is not None else rng.choices(range(7), COUNT_WEIGHTS)[0]
+    count = max(1, count) if must_have else count
     written = rng.random() < 0.35 if label is None else label
     placed = _place_label(rng) if written else None
     taken: list[Box] = [placed.box] if placed else []

@@ -28,7 +28,9 @@ THANKS = {
 }  # fmt: skip
 WHO_ASKS = {
     "trained": ("Who are you?", "What are you?", "What can you do?", "What model are you?", "How can you help me?", "What do you know?", "help", "Help me",
-                "What can I ask you?", "Tell me about yourself.", "Are you a robot?", "What is your name?"),
+                "What can I ask you?", "Tell me about yourself.", "Are you a robot?", "What is your name?", "What do you do?", "What are you able to do?",
+                "How do you work?", "Describe yourself.", "What kind of questions do you know?", "What is this tool?", "Which questions may I ask?",
+                "Are you an AI?", "Can you help?", "What do you understand?", "Who is this?"),
     "held_out": ("Introduce yourself.", "What questions can you answer?", "Who made you?"),
 }  # fmt: skip
 
