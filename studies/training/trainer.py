@@ -44,6 +44,7 @@ class Plan:
     folder: Path
     processes: int
     scale: float = 1.0
+    parent: int = 0
 
     def stages(self) -> list[Stage]:
         from dataclasses import replace
@@ -62,7 +63,7 @@ def train(name: str, folder: Path, *, scale: float = 1.0, processes: int | None 
         make_tokenizer().save_pretrained(folder / "tokenizer.partial")
         os.replace(folder / "tokenizer.partial", folder / "tokenizer")
     count = 1 if torch.cuda.is_available() else processes or min(4, os.cpu_count() or 1)
-    plan = Plan(recipe.name, folder, count, scale)
+    plan = Plan(recipe.name, folder, count, scale, os.getpid())
     if count == 1:
         _run(0, plan, 0)
     else:
@@ -139,6 +140,8 @@ class _Run:
         learned = [p for p in (*self.model.parameters(), *self.heads.parameters()) if p.requires_grad]
         share = BATCH // self.plan.processes
         for step in range(first, stage.steps):
+            if self.plan.processes > 1 and os.getppid() != self.plan.parent:
+                raise SystemExit("The training run was killed; this process of it ends too.")
             start = step * BATCH + self.rank * share
             batch = self._to_device(stage.batch(self.batches, number, list(range(start, start + share)), step))
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
