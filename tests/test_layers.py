@@ -1,0 +1,165 @@
+"""What may import what, what may be called at all, and how large a file gets: read from the source, nothing is run."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LAYERS = ["model", "studies", "panels", "app"]
+"""Each imports only itself and what stands to its left."""
+ONLY_IN = {
+    "gradio": {"panels", "app"},
+    "sqlite_utils": {"app"},
+    "sqlite3": {"app"},
+    "spaces": {"app"},
+}
+ONLY_IN_FILES = {
+    "plotly": r"panels/.*|(.*/)?report[^/]*\.py",
+    "matplotlib": r"panels/.*|(.*/)?report[^/]*\.py",
+    "decord": r"model/frames\.py",
+    "av": r"studies/world/film\.py",
+    "pickle": r"never",
+    "dill": r"never",
+    "joblib": r"never",
+    "requests": r"never",
+}
+MODULE_LINES, FUNCTION_LINES = 400, 90
+
+
+def sources() -> list[Path]:
+    found = [path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))]
+    assert len(found) > 60, "the layers have moved"
+    return [*found, *([ROOT / "app.py"] if (ROOT / "app.py").exists() else [])]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def layer_of(name: str) -> str:
+    return "script" if name == "app.py" else name.split("/")[0]
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and top-level name of everything imported from outside the package, wherever it stands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name.split(".")[0]) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.lineno, (node.module or "").split(".")[0]
+
+
+def problems(name: str, source: str) -> list[str]:
+    """What a file does that it may not, each as 'path:line what'."""
+    tree, layer, found = ast.parse(source), layer_of(name), []
+
+    def wrong(line: int, what: str) -> None:
+        found.append(f"{name}:{line} {what}")
+
+    for line, imported in imports(tree):
+        above = imported in LAYERS and layer in LAYERS and LAYERS.index(imported) > LAYERS.index(layer)
+        if above or (imported in LAYERS and layer == "script" and imported != "app"):
+            wrong(line, f"imports {imported}, which is above {layer}")
+        if layer not in ONLY_IN.get(imported, {layer}):
+            wrong(line, f"imports {imported}")
+        if imported in ONLY_IN_FILES and not re.fullmatch(ONLY_IN_FILES[imported], name):
+            wrong(line, f"imports {imported}")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level >= len(Path(name).parts):
+            wrong(node.lineno, "leaves its package by dots")
+        if isinstance(node, ast.ExceptHandler) and node.type is None:
+            wrong(node.lineno, "has a bare except")
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("eval", "exec", "compile"):
+            wrong(node.lineno, f"calls {node.func.id}")
+        if isinstance(node, ast.keyword) and node.arg == "trust_remote_code" and ast.unparse(node.value) != "False":
+            wrong(node.value.lineno, "may run a repository's code")
+        if isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value == "trust_remote_code" and ast.unparse(value) != "False":
+                    wrong(node.lineno, "may run a repository's code")
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "os.system":
+            wrong(node.lineno, "calls os.system")
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+            safe = any(keyword.arg == "weights_only" and ast.unparse(keyword.value) == "True" for keyword in node.keywords)
+            if not (safe and name.startswith("studies/training/")):
+                wrong(node.lineno, "calls torch.load")
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            if length >= FUNCTION_LINES:
+                wrong(node.lineno, f"has a function of {length} lines")
+        if isinstance(node, ast.Global):
+            wrong(node.lineno, "has a global")
+    if len(source.splitlines()) >= MODULE_LINES:
+        wrong(1, f"has {len(source.splitlines())} lines")
+    return found
+
+
+@pytest.mark.parametrize("path", sources(), ids=name_of)
+def test_a_file_keeps_to_the_rules(path: Path) -> None:
+    assert problems(name_of(path), path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "said"),
+    [
+        ("model/x.py", "import gradio as gr", "imports gradio"),
+        ("studies/x.py", "def f():\n    from gradio import Blocks", "imports gradio"),
+        ("model/x.py", "import studies", "imports studies, which is above model"),
+        ("model/x.py", "from app.store import Store", "imports app, which is above model"),
+        ("panels/x.py", "from app.store import Store", "imports app, which is above panels"),
+        ("panels/x.py", "import sqlite_utils", "imports sqlite_utils"),
+        ("studies/x.py", "import plotly.express", "imports plotly"),
+        ("model/other.py", "import decord", "imports decord"),
+        ("model/frames.py", "import av", "imports av"),
+        ("app/x.py", "import pickle", "imports pickle"),
+        ("app.py", "from model import Core", "imports model, which is above script"),
+        ("model/x.py", "from ..app import store", "leaves its package by dots"),
+        ("app/x.py", "try:\n    f()\nexcept:\n    g()", "has a bare except"),
+        ("app/x.py", "eval('1')", "calls eval"),
+        ("model/x.py", "load(trust_remote_code=True)", "may run a repository's code"),
+        ("model/x.py", "load(trust_remote_code=wanted)", "may run a repository's code"),
+        ("model/x.py", "arguments = {'trust_remote_code': True}", "may run a repository's code"),
+        ("model/x.py", "torch.load(path, weights_only=True)", "calls torch.load"),
+        ("studies/training/x.py", "torch.load(path)", "calls torch.load"),
+        ("studies/training/x.py", "torch.load(path, weights_only=False)", "calls torch.load"),
+        ("app/x.py", "import os\nos.system('ls')", "calls os.system"),
+        ("model/x.py", "def f():\n    global x\n    x = 1", "has a global"),
+        ("model/x.py", "def f():\n" + "    x = 1\n" * 90, "has a function of 91 lines"),
+        ("model/x.py", "x = 1\n" * 400, "has 400 lines"),
+    ],
+)
+def test_a_broken_rule_is_found(name: str, line: str, said: str) -> None:
+    assert [problem for problem in problems(name, line) if said in problem]
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("app.py", "from app.cli import main"),
+        ("app/x.py", "import gradio, sqlite_utils, panels, studies, model"),
+        ("panels/x.py", "import plotly\nfrom studies import base\nfrom ._figures import draw"),
+        ("studies/report_pope.py", "import matplotlib.pyplot as plt\nfrom model import Core"),
+        ("model/frames.py", "import decord"),
+        ("studies/world/film.py", "import av\nfrom ..base import Study"),
+        ("studies/training/x.py", "torch.load(path, weights_only=True)"),
+        ("model/x.py", "model.eval()\nload(trust_remote_code=False)\nre.compile('a')"),
+    ],
+)
+def test_what_is_allowed_is_not_found(name: str, line: str) -> None:
+    assert problems(name, line) == []
+
+
+def test_app_is_the_package_and_tests_are_none() -> None:
+    """A module app.py beside a package without __init__.py would win; a package under tests could shadow ours."""
+    import app
+
+    assert app.__file__ is not None
+    assert Path(app.__file__).resolve() == ROOT / "app" / "__init__.py"
+    assert list((ROOT / "tests").rglob("__init__.py")) == []
+    for layer in LAYERS:
+        assert (ROOT / layer / "__init__.py").is_file()
