@@ -73,20 +73,22 @@ def _label_classes(text: str) -> list[int]:
 
 
 def _owners(scene: Scene, side_px: int, patch_px: int) -> np.ndarray:
-    canvas = Image.new("L", (side_px, side_px), 0)
+    """Which thing each patch belongs to. Drawn at twice the size: Pillow's polygons take half a pixel more than their outline."""
+    fine = 2 * patch_px
+    canvas = Image.new("L", (2 * side_px, 2 * side_px), 0)
     pen = ImageDraw.Draw(canvas)
-    scale = side_px / SIDE
+    scale = 2 * side_px / SIDE
     if scene.label is not None:
         pen.rectangle([v * scale for v in scene.label.box], fill=255)
     for i, thing in enumerate(scene.things, start=1):
         for ring, value in zip(thing.outline(), (i, 0), strict=False):
             pen.polygon([(x * scale, y * scale) for x, y in ring], fill=value)
     n = side_px // patch_px
-    cells = np.asarray(canvas).reshape(n, patch_px, n, patch_px).transpose(0, 2, 1, 3).reshape(n * n, -1)  # [P, px]
+    cells = np.asarray(canvas).reshape(n, fine, n, fine).transpose(0, 2, 1, 3).reshape(n * n, -1)  # [P, px]
     ids = [*range(1, len(scene.things) + 1), 255]
     counts = np.stack([(cells == v).sum(1) for v in ids], 1)  # [P, things + 1]
     best = counts.argmax(1)
-    return np.where(counts.max(1) > COVERED * patch_px**2, np.array([*ids[:-1], -1])[best], 0)
+    return np.where(counts.max(1) > COVERED * fine**2, np.array([*ids[:-1], -1])[best], 0)
 
 
 class PatchHeads(nn.Module):
