@@ -205,7 +205,7 @@ def test_patch_facts_agree_with_masks():
     for seed in range(40):
         scene = make_scene(seed, label=seed % 2 == 0)
         facts = patch_facts(scene, size.side_px, size.patch_px)
-        shares = masks(scene, 960).reshape(len(scene.things), 12, 80, 12, 80).mean((2, 4)).reshape(len(scene.things), -1)
+        shares = masks(scene, 960).reshape(len(scene.things), 12, 80, 12, 80).mean((2, 4)).reshape(len(scene.things), 144)
         for patch in range(size.tokens):
             owner = facts.owner[patch]
             if owner > 0:
@@ -245,7 +245,12 @@ if __name__ == "__main__":
 def _start(folder: Path, script: Path, processes: int = 1) -> subprocess.Popen:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(script), str(folder), str(processes)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, start_new_session=True)
+    with _said(folder).open("wb") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+
+
+def _said(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".log")
 
 
 @pytest.fixture(scope="module")
@@ -259,7 +264,7 @@ def script(tmp_path_factory):
 def whole_run(script, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     process = _start(folder, script)
-    assert process.wait(300) == 0, process.stderr.read().decode()[-2000:]
+    assert process.wait(300) == 0, _said(folder).read_text()[-2000:]
     return folder
 
 
@@ -272,7 +277,7 @@ def test_a_run_killed_twice_ends_with_the_weights_of_a_run_left_alone(whole_run,
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(30)
     process = _start(folder, script)
-    assert process.wait(300) == 0, process.stderr.read().decode()[-2000:]
+    assert process.wait(300) == 0, _said(folder).read_text()[-2000:]
     for name in ("stage1.pt", "final.pt"):
         alone, killed = (torch.load(f / name, weights_only=True) for f in (whole_run, folder))
         for key, value in alone.items():
@@ -286,7 +291,7 @@ def _wait_for(folder: Path, process: subprocess.Popen, stage: int, step: int) ->
     names = [s.name for s in STAGES]
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
-        assert process.poll() is None, process.stderr.read().decode()[-2000:]
+        assert process.poll() is None, _said(folder).read_text()[-2000:]
         curve = folder / "curves.jsonl"
         lines = curve.read_text().splitlines() if curve.exists() else []
         whole = [json.loads(line) for line in lines if line.endswith("}")]
