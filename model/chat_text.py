@@ -1,8 +1,8 @@
 """A prompt as the text a checkpoint's chat template makes of it, with the user's words kept words.
 
 Text that a user or a model wrote may spell a control token ("<image>", "<|im_end|>"). Such a spelling
-is broken with a zero-width space before templating, so that it is read as characters. Tokens that a
-template never writes (boxes, locations) are left alone: people may well want to type those.
+is broken with a zero-width space before templating, so that it is read as characters. Tokens that name
+places, boxes, phrases or tasks are left alone: people may well want to type those.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from .prompt import ImagePart, Message, Prompt
 
 MAX_CHARACTERS = 400_000
 _GUARD = "\u200b"
+_TYPED = re.compile(
+    r"loc|seg|patch_index|box|ref|quad|point|coord|poly|phrase|object|chunk|ground|delimiter|ocr|region|cap|doc>|line>"
+)
+_PICTURE = re.compile(r"image|video|vision|img", re.IGNORECASE)
 _UNENCODABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -117,24 +121,27 @@ def image_token(parts: Parts) -> str | None:
 
 
 def control_tokens(parts: Parts) -> re.Pattern[str] | None:
-    """Every special token that structures a conversation: ends, placeholders, and what the template writes."""
+    """Every special token but those that people type: ends, placeholders, what the template writes, what is reserved."""
     tokenizer = parts.tokenizer
     special = {str(t) for t in tokenizer.all_special_tokens} | {
         t.content for t in tokenizer.added_tokens_decoder.values() if t.special
     }
-    sample = ""
-    if parts.chat_template is not None:
-        turn = [{"type": "image"}, {"type": "text", "text": "a"}]
-        asked, said = {"role": "user", "content": turn}, {"role": "assistant", "content": turn[1:]}
-        for start in ([{"role": "system", "content": turn[1:]}], []):
-            try:
-                sample += _template(parts, [*start, asked, said, asked])
-            except (jinja2.TemplateError, TypeError, ValueError):  # no place for a system turn: the other sample tells the rest
-                continue
-    names = ("bos_token", "eos_token", "pad_token", "sep_token", "cls_token", "mask_token")
-    control = {token for token in special if token in sample}
-    control |= {str(value) for name in names if (value := tokenizer.special_tokens_map.get(name))}
-    control |= {token for token in special if re.search(r"image|video|vision|img|row_\d", token, re.IGNORECASE)}
+    written = _sample(parts)
+    control = {token for token in special if token in written or _PICTURE.search(token) or not _TYPED.search(token)}
     control |= {token for token in (image_token(parts),) if token}
     spelled = sorted((token for token in control if len(token) > 1 and _GUARD not in token), key=len, reverse=True)
     return re.compile("|".join(map(re.escape, spelled))) if spelled else None
+
+
+def _sample(parts: Parts) -> str:
+    """What the chat template writes of a short conversation, with a system turn and without."""
+    if parts.chat_template is None:
+        return ""
+    turn, written = [{"type": "image"}, {"type": "text", "text": "a"}], ""
+    asked, said = {"role": "user", "content": turn}, {"role": "assistant", "content": turn[1:]}
+    for start in ([{"role": "system", "content": turn[1:]}], []):
+        try:
+            written += _template(parts, [*start, asked, said, asked])
+        except (jinja2.TemplateError, TypeError, ValueError):  # no place for a system turn: the other sample tells the rest
+            continue
+    return written

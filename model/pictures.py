@@ -104,9 +104,10 @@ def _upright_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
     if image.format in ANIMATED and image.is_animated:
         notes.append("The file is an animation or has several pages; the first is used.")
         image.seek(0)
+    sideways = image.getexif().get(_ORIENTATION, 1) != 1  # asked before loading, which turns a TIFF and forgets
     image.load()
     turned = ImageOps.exif_transpose(image)
-    if image.getexif().get(_ORIENTATION, 1) != 1:
+    if sideways:
         notes.append("The picture was turned upright as its camera says.")
     if turned.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
         notes.append("The picture has more than 8 bits a channel; they were scaled to 8.")
@@ -141,7 +142,7 @@ def _guess(data: bytes) -> str:
         return "a web page, not a picture"
     if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif"):
         return "an HEIC or AVIF photo, which is not supported"
-    if data[4:8] == b"ftyp" or head.startswith(b"\x1a\x45\xdf\xa3"):
+    if data[4:8] == b"ftyp" or data.startswith(b"\x1a\x45\xdf\xa3"):
         return "a video, not a picture"
     if head.startswith(b"%pdf"):
         return "a PDF, not a picture"
