@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.utils import logging as transformers_logging
 
 from .chat_text import control_tokens
@@ -24,6 +24,8 @@ OVERHEAD = 1.2
 """Memory for a checkpoint over its weights: buffers, activations of a short prompt, the loader's own."""
 MISSING_SHARE = 0.1
 """A checkpoint that lacks more of its weights than this is broken; less may be a part that answers do without."""
+DESCRIBED_MOST = 1.5
+"""A config may describe this many times the weights that are there: some are stored once and used twice."""
 _BITS = {"none": None, "int8": 8, "nf4": 4.5}
 
 
@@ -129,14 +131,31 @@ def _model(checkpoint: Checkpoint, files: Files, placement: Placement) -> tuple[
     quantized = checkpoint.quantization != "none" or "quantization_config" in files.config
     if quantized:
         arguments |= _quantized(checkpoint, placement)
+    if not quantized:
+        _check_described(checkpoint, files)
     model, told = AutoModelForImageTextToText.from_pretrained(files.folder, output_loading_info=True, **arguments)
     missing = _missing(model, told["missing_keys"])
     lost = sum(model.get_parameter(name).numel() for name in missing)
     named = f"{', '.join(missing[:3])}{' and more' if len(missing) > 3 else ''}"
     if lost > MISSING_SHARE * sum(p.numel() for p in model.parameters()):
         raise BrokenCheckpoint(f"{checkpoint.name} lacks {len(missing)} of its weights ({named}). Download it again.")
-    warnings = (f"{len(missing)} weights are not in its files and were set at random: {named}.",) if missing else ()
+    warnings = (f"Not in its files, and set at random: {named}.",) if missing else ()
     return model if quantized else model.to(placement.device), warnings
+
+
+def _check_described(checkpoint: Checkpoint, files: Files) -> None:
+    """Raise where the config describes far more weights than there are.
+
+    What is not in the files would be made at random, and a config that lacks a part describes one of seven billion.
+    """
+    with torch.device("meta"):
+        empty = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(files.folder, trust_remote_code=False))
+    described = sum(p.numel() for p in empty.parameters())
+    if described > DESCRIBED_MOST * files.elements:
+        raise BrokenCheckpoint(
+            f"{checkpoint.name}'s config.json describes {described:,} weights, and its files hold {files.elements:,}. "
+            "Download it again."
+        )
 
 
 def _missing(model: torch.nn.Module, keys: Iterable[str]) -> list[str]:
