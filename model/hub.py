@@ -176,10 +176,11 @@ def _sentence(checkpoint: Checkpoint, error: Exception) -> CheckpointError:
         return UnknownCheckpoint(
             f"{name} has no revision {checkpoint.revision or 'main'!r}. Its branches and commits are at https://huggingface.co/{name}."
         )
-    if isinstance(reason, RepositoryNotFoundError):
+    unauthorized = isinstance(reason, HfHubHTTPError) and reason.response.status_code == 401
+    if isinstance(reason, RepositoryNotFoundError) or unauthorized:
         return UnknownCheckpoint(
-            f"There is no {name} on the Hub, or it is private. Check the spelling (owner/name); for a private one set HF_TOKEN. "
-            f"Built in: {builtin}."
+            f"There is no {name} on the Hub, or it is private and your token does not open it. Check the spelling (owner/name), "
+            f"or set HF_TOKEN. Built in: {builtin}."
         )
     if isinstance(reason, HFValidationError):
         return UnknownCheckpoint(
