@@ -502,6 +502,12 @@ def test_a_teller_that_is_asked_again_after_the_end_says_nothing(bed: Bed) -> No
     chooser.choice = Choice(301, -1.0, (), False)
     assert teller(ids, None)
     assert (teller.ids, teller.chosen, len(said), teller.ended) == ([300, 2], 1, 1, True)
+    stopped = Teller(chooser, pieces, frozenset({2}), stop, said.append)
+    assert not stopped(ids, None)
+    stop.set()
+    assert stopped(ids, None), "told to stop between two tokens"
+    assert stopped(ids, None)
+    assert (stopped.ids, stopped.ended) == ([301, 301], False)
 
 
 # --- several at once --------------------------------------------------------------------------
