@@ -8,13 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from .settings import DEFAULT_CHECKPOINTS, DEFAULT_PORT, ENVIRONMENT
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit status: 0, or 2 after a sentence on what went wrong."""
-    from model.errors import WorkbenchError
+    given = _parser().parse_args(arguments)
+    from model.errors import WorkbenchError  # imports torch, which --help need not wait for
 
-    parser = _parser()
-    given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO if given.verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         return given.run(given)
@@ -26,13 +27,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="app.py", description="Fovea: a workbench for looking into vision-language models.")
+    parser = argparse.ArgumentParser(
+        prog="app.py",
+        description="Fovea: a workbench for looking into vision-language models.",
+        epilog="environment:\n" + "\n".join(f"  {names}: {what}" for names, what in ENVIRONMENT.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="log loads, evictions and self-tests")
     _serve_flags(parser)
     parser.set_defaults(run=_serve)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", description="Without a command the page is served.")
     serve = commands.add_parser("serve", help="serve the page (the default)")
-    _serve_flags(serve)
+    _serve_flags(serve, argparse.SUPPRESS)
     serve.set_defaults(run=_serve)
     study = commands.add_parser("study", help="run a study and print its table")
     study.add_argument("name", help="throughput")
@@ -50,19 +56,23 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--questions", type=int, default=4000, help="size of the main set")
     evaluate.add_argument("--json", action="store_true", help="print the figures last, as one line of JSON")
     evaluate.set_defaults(run=_evaluate)
+    readme = commands.add_parser("readme", help="write the tables of README.md anew")
+    readme.set_defaults(run=_readme)
     return parser
 
 
-def _serve_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--host", help="address to serve on (default 127.0.0.1, or FOVEA_HOST)")
-    parser.add_argument("--port", type=int, help="port to serve on (default 7860, or FOVEA_PORT)")
-    parser.add_argument("--data", metavar="DIR", help="folder of the log (default ./data, or FOVEA_DATA)")
+def _serve_flags(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """`default` SUPPRESS leaves what was said before the command as it is."""
+    parser.add_argument("--host", default=default, help="address to serve on (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=default, help=f"port to serve on (default {DEFAULT_PORT})")
+    parser.add_argument("--data", metavar="DIR", default=default, help="folder of the log (default ./data)")
     parser.add_argument(
         "--checkpoint",
         action="append",
-        default=[],
+        default=default,
         metavar="SPEC",
-        help="checkpoint to load, repeatable: a built-in name, a folder, or owner/name[@revision][:options]",
+        help="checkpoint to load, repeatable: a built-in name, a folder, or owner/name[@revision][:options] on the Hub "
+        f"(default {' and '.join(DEFAULT_CHECKPOINTS)})",
     )
 
 
@@ -70,7 +80,7 @@ def _serve(given: argparse.Namespace) -> int:
     from .serve import serve
     from .settings import from_environment
 
-    serve(from_environment(given.host, given.port, given.data, tuple(given.checkpoint)))
+    serve(from_environment(given.host, given.port, given.data, tuple(given.checkpoint or ())))
     return 0
 
 
@@ -91,4 +101,12 @@ def _evaluate(given: argparse.Namespace) -> int:
     from studies.training.card import evaluate_and_write
 
     evaluate_and_write(given.checkpoint, given.questions, as_json=given.json, say=print)
+    return 0
+
+
+def _readme(given: argparse.Namespace) -> int:
+    from .readme import ROOT, rewrite
+
+    path = ROOT / "README.md"
+    path.write_text(rewrite(path.read_text(encoding="utf-8")), encoding="utf-8")
     return 0

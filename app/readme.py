@@ -1,0 +1,75 @@
+"""The tables of README.md, written from the registries and from measured files, so that they cannot drift.
+
+`python app.py readme` rewrites every block between `<!-- table: NAME -->` and `<!-- end -->`; a test
+fails while one is stale.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from model.checkpoint import builtin_folders
+from model.families import families
+from model.families.base import Capability
+from panels import panels
+from studies import studies
+
+ROOT = Path(__file__).resolve().parent.parent
+_BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+KINDS = ("exist", "colour", "shape", "size", "texture", "count", "read", "find", "describe", "where", "relation", "beside", "more", "same")
+
+
+def rewrite(text: str) -> str:
+    """README's text with every table written anew. Raises KeyError for a table nobody makes."""
+    return _BLOCK.sub(lambda match: f"{match[1]}{TABLES[match[2]]()}\n{match[3]}", text)
+
+
+def _panels() -> str:
+    rows = [f"| {panel.title} | {panel.purpose} |" for panel in sorted(panels.values(), key=lambda p: p.order)]
+    return "\n".join(["| tab | what it is for |", "|---|---|", *rows])
+
+
+def _families() -> str:
+    head = "| family | model types | " + " | ".join(c.value.replace("_", " ") for c in Capability) + " |"
+    lines = [head, "|---|---|" + "---|" * len(Capability)]
+    for slug in sorted(families, key=lambda name: (name == "generic", name)):
+        family = families[slug]
+        types = ", ".join(f"`{t}`" for t in family.model_types) or "any other image-text-to-text model of transformers"
+        marks = " | ".join("yes" if c in family.capabilities else "" for c in Capability)
+        lines.append(f"| {family.title} | {types} | {marks} |")
+    return "\n".join(lines)
+
+
+def _studies() -> str:
+    rows = [f"| `python app.py study {slug}` | {studies[slug].question} |" for slug in studies]
+    return "\n".join(["| command | question |", "|---|---|", *rows])
+
+
+def _evaluation() -> str:
+    names = [name for name, folder in builtin_folders().items() if (folder / "evaluation.json").exists()]
+    found = {name: json.loads((builtin_folders()[name] / "evaluation.json").read_text()) for name in names}
+    lines = ["| kind | " + " | ".join(f"{n} | held-out wordings" for n in names) + " |", "|---|" + "---:|---:|" * len(names)]
+    for kind in KINDS:
+        cells = [_cell(found[name].get(part, {}).get(kind)) for name in names for part in ("seen wordings", "held-out wordings")]
+        lines.append(f"| {kind} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(figure: dict[str, float] | None) -> str:
+    return f"{figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]" if figure else ""
+
+
+def _throughput() -> str:
+    return (ROOT / "studies" / "results" / "throughput.md").read_text(encoding="utf-8").strip()
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "panels": _panels,
+    "families": _families,
+    "studies": _studies,
+    "evaluation": _evaluation,
+    "throughput": _throughput,
+}
