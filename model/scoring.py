@@ -84,9 +84,9 @@ def score_many(
 def forced(vlm: VisionLanguageModel, prompt: Prompt, answer: str) -> np.ndarray:
     """Whether each token of an answer is the most likely one after the true tokens before it. bool [tokens]."""
     ids = answer_ids(vlm, prompt, answer)
+    inputs = vlm.prepare(prompt, len(ids))
     if not vlm.fast.extend:
         return np.array([token.alternatives[0].id == token.id for token in _stepped(vlm, prompt, ids)])
-    inputs = vlm.prepare(prompt, len(ids))
     with torch.inference_mode():
         return (_read(vlm, inputs, ids).argmax(-1).cpu() == torch.tensor(ids)).numpy()
 

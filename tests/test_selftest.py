@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import Bed
-from transformers import DynamicCache
-from zoo import BUILDERS
+from fakes import picture, tokens
+from transformers import DynamicCache, LlamaTokenizer
+from zoo import BUILDERS, SQUARE
+from zoo_parts import CLIP_COLOURS, save, sentencepiece, token_id, tower
 
 from model import scoring, selftest
+from model.checkpoint import parse_spec
+from model.core import Core
 from model.errors import Unsupported
 from model.families.qwen2_vl import Qwen2VL
+from model.options import Options
+from model.prompt import ask
 from model.vlm import VisionLanguageModel
 
 EXPECTED = {
@@ -38,6 +47,45 @@ def test_which_short_cuts_an_architecture_is_left_with(name: str, bed: Bed) -> N
     for word, used in (("encoder cache", fast.features), ("reuse", fast.reuse), ("packed", fast.scoring == "packed")):
         assert any(word in note for note in fast.notes) != used
     assert all(note.endswith(".") for note in fast.notes)
+
+
+def encoder_decoder(folder: Path) -> Path:
+    """BLIP-2 with T5: the prompt is encoded, and the answer decoded from a start token of its own."""
+    ends = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    tokenizer = sentencepiece(LlamaTokenizer, "<pad> </s> <unk> <s>", "<image>", **ends)
+    decoder = {
+        "model_type": "t5", "vocab_size": len(tokenizer), "d_model": 64, "d_kv": 16, "d_ff": 96, "num_layers": 3, "num_heads": 4,
+        "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1, "is_encoder_decoder": True, "initializer_factor": 3.0,
+    }  # fmt: skip
+    queries = {
+        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "encoder_hidden_size": 32,
+        "cross_attention_frequency": 1, "initializer_range": 0.2, "vocab_size": 4, "max_position_embeddings": 4,
+    }  # fmt: skip
+    config = {
+        "model_type": "blip-2", "text_config": decoder, "vision_config": tower("blip_2_vision_model"), "qformer_config": queries,
+        "num_query_tokens": 8, "image_token_index": token_id(tokenizer, "<image>"), "image_text_hidden_size": 16,
+        "initializer_range": 0.2,
+    }  # fmt: skip
+    pictures = {"image_processor_type": "BlipImageProcessor", "size": SQUARE, **CLIP_COLOURS}
+    save(folder, tokenizer, config, pictures, {"processor_class": "Blip2Processor", "num_query_tokens": 8})
+    return folder
+
+
+def test_an_encoder_decoder_is_left_with_the_long_way_and_answers(tmp_path: Path) -> None:
+    core, spec = Core(), parse_spec(str(encoder_decoder(tmp_path)))
+    list(core.load(spec))
+    vlm, prompt = core.vlm(spec), ask("Is there a red circle?", picture(0))
+    fast = vlm.fast
+    assert (fast.features, fast.reuse, fast.extend, fast.scoring) == (False, False, False, "stepped"), fast.notes
+    made = vlm.parts.model.generate(**vlm.prepare(prompt).tensors, max_new_tokens=6, do_sample=False)[0, 1:].tolist()
+    said = tokens(list(core.generate(spec, prompt, Options(max_new_tokens=6))))
+    assert [token.id for token in said] == made
+    begun = replace(prompt, answer_tokens=tuple(made[:2]))
+    assert [token.id for token in tokens(list(core.generate(spec, begun, Options(max_new_tokens=4))))] == made
+    scores = core.score(spec, prompt, [vlm.parts.tokenizer.decode(made[:1]), "yes there are two"])
+    assert scores.mode == "stepped"
+    assert len(scores.tokens[1]) == 4
+    assert np.isfinite(scores.total).all()
 
 
 def test_the_self_test_leaves_nothing_behind(own_bed: Bed) -> None:
