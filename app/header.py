@@ -1,18 +1,20 @@
-"""The header: which checkpoint is in use, what is loaded and what it can do, how a load goes."""
+"""The header: which checkpoint is in use, what is loaded and what it can do, how a load goes, the session's name."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
-from model import Checkpoint, WorkbenchError, parse_spec
+from model import Checkpoint, Loading, WorkbenchError, parse_spec
 from model.families.base import Capability
 from panels._html import component
 from panels._turns import size_text
-from panels.base import Bench, SessionState, explained
+from panels.base import QUICK, Bench, SessionState, explained, sent
 
 BADGES = {
     Capability.GENERATE: ("answers", "It answers questions"),
@@ -21,12 +23,16 @@ BADGES = {
     Capability.ATTENTION: ("attention", "Attention can be captured, layer by layer"),
     Capability.GRADIENTS: ("gradients", "Gradients reach the picture"),
 }
-BUILTIN_LIMITS = (
-    "Built in: small, trained on drawn scenes, one picture a question. On photographs it knows nothing; "
-    "type a Hub id to add a checkpoint."
-)
-SUGGESTED = ("HuggingFaceTB/SmolVLM-256M-Instruct", "Qwen/Qwen2-VL-2B-Instruct", "llava-hf/llava-1.5-7b-hf")
+BUILTIN_LIMITS = "Knows drawn scenes, no photographs."
+SUGGESTED = {
+    "HuggingFaceTB/SmolVLM-256M-Instruct": "0.5 GB",
+    "Qwen/Qwen2-VL-2B-Instruct": "4.4 GB",
+    "llava-hf/llava-1.5-7b-hf": "14 GB",
+}
+"""Hub ids to begin with, and about how much each downloads."""
 BRAND = '<div class="fv-brand"><h1>Fovea</h1><p>look into vision-language models</p></div>'
+MAX_SPEC = 300
+MAX_NAME = 120
 
 
 def spec_text(checkpoint: Checkpoint) -> str:
@@ -38,72 +44,127 @@ def spec_text(checkpoint: Checkpoint) -> str:
 
 
 class Header:
-    """Name, the checkpoint picker with its chips and badges."""
+    """Name, the checkpoint picker with its chips and badges, the name of the session."""
 
     def __init__(self, bench: Bench, checkpoints: Sequence[Checkpoint]) -> None:
         self.bench = bench
-        specs = list(dict.fromkeys([*(spec_text(c) for c in checkpoints), *(c.name for c in bench.builtin)]))
-        with gr.Row(elem_classes="fv-head"):
+        with gr.Row(elem_classes="fv-head", equal_height=False):
             gr.HTML(
-                html_template=BRAND, js_on_load=None, apply_default_css=False, elem_classes="fv-brand", scale=0, min_width=150
+                html_template=BRAND, js_on_load=None, apply_default_css=False, elem_classes="fv fv-name", scale=0, min_width=110
             )
+            with gr.Column(scale=5, min_width=260):
+                self.chips = component("header", elem_id="header")
             bench.checkpoint = gr.Dropdown(
-                [*specs, *SUGGESTED],
+                self._choices(),
                 value=spec_text(checkpoints[0]),
                 allow_custom_value=True,
-                label="Checkpoint: a built-in name, a folder, or a Hub id",
+                label="Checkpoint: choose one, or type a folder or a Hub id",
+                show_label=False,
+                container=False,
                 scale=2,
-                min_width=240,
+                min_width=180,
                 elem_id="checkpoint",
             )
-            with gr.Column(scale=4, min_width=260):
-                self.chips = component("header", elem_id="header")
+            self.name = gr.Textbox(
+                label="Name of this session",
+                placeholder="Session name",
+                max_lines=1,
+                show_label=False,
+                container=False,
+                max_length=MAX_NAME,
+                scale=1,
+                min_width=120,
+                elem_id="session-name",
+            )
 
     def wire(self) -> None:
         bench = self.bench
-        shared = {"show_progress": "hidden", "api_visibility": "private"}
+        slow = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 4}
         outputs = [self.chips, bench.state, bench.checkpoint]
-        bench.checkpoint.input(self.choose, [bench.checkpoint, bench.state], outputs, concurrency_limit=4, **shared)
-        self.chips.choose(self.choose_chip, [bench.state], outputs, concurrency_limit=4, **shared)
-        self.chips.release(self.unload, [bench.state], outputs, concurrency_limit=4, **shared)
-        bench.opened.change(self.choose, [bench.checkpoint, bench.state], outputs, concurrency_limit=4, **shared)
-        bench.specimen.change(
-            lambda state: self.view(state.checkpoint), bench.state, self.chips, concurrency_limit=None, **shared
-        )
+        loads = [
+            bench.checkpoint.input(self.choose, [bench.checkpoint, bench.state], outputs, **slow),
+            self.chips.choose(self.choose_chip, bench.state, outputs, **slow),
+        ]
+        self.chips.halt(self.redrawn, bench.state, outputs, cancels=loads, **QUICK)
+        self.chips.release(self.unload, bench.state, outputs, **slow)
+        gr.on([bench.opened.change, bench.specimen.change], self.redrawn, bench.state, outputs, **QUICK)
+        bench.state.change(self.named, bench.state, self.name, **QUICK)
+        gr.on([self.name.submit, self.name.blur], self.rename, [self.name, bench.state], self.name, **QUICK)
         gr.api(self.checkpoints_list, api_name="checkpoints_list")
 
     def choose(self, spec: str, state: SessionState) -> Iterator[tuple[Any, Any, Any]]:
         """Use a checkpoint, loading it first if need be. Where that fails the one in use stays."""
-        spec = (spec or "").strip()[:300]
+        spec = str(spec or "").strip()[:MAX_SPEC]
         try:
-            self._allowed(spec)
-            checkpoint = parse_spec(spec)
-            if not self.bench.core.is_loaded(checkpoint):
-                for step in self.bench.core.load(checkpoint):
-                    progress = {
-                        "text": step.text if hasattr(step, "text") else "Waiting for a running answer",
-                        "share": getattr(step, "share", None),
-                    }
-                    yield self.view(state.checkpoint, progress=progress), gr.skip(), gr.skip()
-        except Exception as error:
-            yield self.view(state.checkpoint, error=explained(error)), gr.skip(), state.checkpoint
+            checkpoint = self.bench.allowed(parse_spec(spec))
+            begun = time.monotonic()
+            for step in self.bench.core.load(checkpoint):
+                shown = _progress(step, checkpoint.name, time.monotonic() - begun)
+                yield self.view(state.checkpoint, progress=shown), gr.skip(), gr.skip()
+        except Exception as error:  # told where the checkpoint was asked for
+            yield self.view(state.checkpoint, error=explained(error)), gr.skip(), self._picker(state.checkpoint)
             return
-        yield self.view(spec), replace(state, checkpoint=spec), spec
+        with suppress(WorkbenchError):  # where the log cannot be written the checkpoint serves all the same
+            settings = dict(self.bench.history.session(state.session).settings)
+            self.bench.history.keep_settings(state.session, settings | {"checkpoint": spec})
+        yield self.view(spec), replace(state, checkpoint=spec), self._picker(spec)
 
     def choose_chip(self, state: SessionState, event: gr.EventData) -> Iterator[tuple[Any, Any, Any]]:
-        yield from self.choose(str(event.spec), state)
+        try:
+            spec = sent(event, "spec", str)
+        except WorkbenchError as error:
+            yield self.view(state.checkpoint, error=str(error)), gr.skip(), gr.skip()
+            return
+        yield from self.choose(spec, state)
 
-    def unload(self, state: SessionState, event: gr.EventData) -> tuple[Any, Any, Any]:
+    def unload(self, state: SessionState, event: gr.EventData) -> Iterator[tuple[Any, Any, Any]]:
         """Free a checkpoint. The one in use can be freed too; it is loaded again when it is asked."""
         try:
-            self.bench.core.unload(parse_spec(str(event.spec)))
-        except WorkbenchError as error:
-            return self.view(state.checkpoint, error=str(error)), gr.skip(), gr.skip()
-        return self.view(state.checkpoint), gr.skip(), gr.skip()
+            checkpoint = parse_spec(sent(event, "spec", str))
+            if self.bench.core.worker.busy:
+                waiting = {"text": "Unloading when the running answer has ended", "share": None}
+                yield self.view(state.checkpoint, progress=waiting), gr.skip(), gr.skip()
+            self.bench.core.unload(checkpoint)
+        except Exception as error:  # told where it was asked for
+            yield self.view(state.checkpoint, error=explained(error)), gr.skip(), gr.skip()
+            return
+        yield self.redrawn(state)
 
-    def _allowed(self, spec: str) -> None:
-        if self.bench.public and parse_spec(spec) not in self.bench.builtin and not self.bench.core.is_loaded(parse_spec(spec)):
-            raise WorkbenchError("On a public page only the checkpoints listed can be used. Run Fovea yourself to load others.")
+    def redrawn(self, state: SessionState) -> tuple[Any, Any, Any]:
+        """What is loaded may have changed, or the session with its checkpoint."""
+        return self.view(state.checkpoint), gr.skip(), self._picker(state.checkpoint)
+
+    def named(self, state: SessionState) -> Any:
+        """The name of the session the page is in."""
+        try:
+            return self.bench.history.session(state.session).name
+        except WorkbenchError:
+            return ""
+
+    def rename(self, name: str, state: SessionState) -> Any:
+        """The session's name as it is now kept."""
+        name = " ".join(str(name or "").split())[:MAX_NAME]
+        try:
+            if name != self.bench.history.session(state.session).name:
+                self.bench.history.rename(state.session, name)
+        except WorkbenchError as error:
+            gr.Warning(str(error))
+            return gr.skip()
+        return name
+
+    def _picker(self, spec: str) -> Any:
+        return gr.Dropdown(self._choices(), value=spec)
+
+    def _choices(self) -> list[tuple[str, str]]:
+        """What can be chosen: (words, spec). The words tell what is loaded and what would be downloaded."""
+        loaded = [spec_text(status.checkpoint) for status in self.bench.core.loaded()]
+        idle = [c.name for c in self.bench.builtin if c.name not in loaded]
+        hub = {spec: size for spec, size in SUGGESTED.items() if spec not in loaded and not self.bench.public}
+        return [
+            *((spec, spec) for spec in loaded),
+            *((f"{spec} (built in, not loaded)", spec) for spec in idle),
+            *((f"{spec} (on the Hub, {size})", spec) for spec, size in hub.items()),
+        ]
 
     def view(self, chosen: str, *, progress: dict[str, Any] | None = None, error: str = "") -> dict[str, Any]:
         """What the header shows, as `header.js` takes it."""
@@ -113,12 +174,14 @@ class Header:
             wanted = None
         loaded = self.bench.core.loaded()
         status = next((s for s in loaded if s.checkpoint == wanted), None)
-        badges = [_badge(need, status) for need in BADGES] if status else []
-        limits = BUILTIN_LIMITS if wanted in self.bench.builtin else status.limits if status else ""
+        items = [_chip(s, s is status) for s in loaded]
+        if wanted is not None and status is None:
+            items.append(_absent(wanted))
         return {
-            "items": [_chip(s, s is status) for s in loaded],
-            "badges": badges,
-            "limits": limits,
+            "items": items,
+            "badges": [_badge(need, status) for need in BADGES] if status else [],
+            "place": f"on {status.device}" if status else "",
+            "limits": BUILTIN_LIMITS if wanted in self.bench.builtin else status.limits if status else "",
             "progress": progress,
             "error": error,
             "trouble": self.bench.trouble() or "",
@@ -147,6 +210,14 @@ class Header:
         return found
 
 
+def _progress(step: Any, name: str, elapsed_s: float) -> dict[str, Any]:
+    """A step of loading, with how long the rest may take where its share is known."""
+    if not isinstance(step, Loading):
+        return {"text": f"{name} waits for a running answer, {elapsed_s:.0f} s", "share": None}
+    left = elapsed_s * (1 - step.share) / step.share if step.share and elapsed_s > 2 else 0
+    return {"text": f"{step.text}, about {left:.0f} s left" if left > 1 else step.text, "share": step.share}
+
+
 def _chip(status: Any, chosen: bool) -> dict[str, Any]:
     return {
         "spec": spec_text(status.checkpoint),
@@ -158,16 +229,31 @@ def _chip(status: Any, chosen: bool) -> dict[str, Any]:
     }
 
 
+def _absent(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The chip of a checkpoint that is in use but not in memory."""
+    return {
+        "spec": spec_text(checkpoint),
+        "name": checkpoint.name,
+        "memory": "not loaded",
+        "chosen": True,
+        "state": "away",
+        "details": "Not in memory. It is loaded when it is asked, or now.",
+    }
+
+
 def _badge(need: Capability, status: Any) -> dict[str, Any]:
     text, why = BADGES[need]
     can = need in status.capabilities
-    return {"text": text, "can": can, "why": why if can else f"Not on this checkpoint. {status.limits}"}
+    return {"text": text if can else f"no {text}", "can": can, "why": why if can else f"Not on this checkpoint. {status.limits}"}
 
 
 def _details(status: Any) -> str:
+    """A checkpoint in words; capabilities in words, too."""
+    can = ", ".join(words for need, (words, _) in BADGES.items() if need in status.capabilities)
     lines = [
         f"{status.family}, {status.parameters / 1e6:,.1f} M parameters, {status.dtype} on {status.device}",
         f"{size_text(status)} with its caches; {status.context_tokens or 'unknown'} tokens of context",
+        f"Gives {can}" if can else "",
         *status.notes,
     ]
-    return "\n".join(lines)
+    return "\n".join(line for line in lines if line)

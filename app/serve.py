@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
 
 import gradio as gr
+from gradio.exceptions import ServerFailedToStartError
 
-from model import Core, WorkbenchError, parse_spec
+from model import Checkpoint, Core, WorkbenchError, parse_spec
 
 from .history import History
 from .settings import Settings
@@ -19,60 +22,78 @@ from .store import Store
 
 log = logging.getLogger(__name__)
 MAX_WAITING = 64
+MAX_UPLOAD = "25mb"
 
 
 def serve(settings: Settings) -> None:
-    """Load the checkpoints, print the address, serve until interrupted. Raises WorkbenchError where nothing can be loaded."""
+    """Load the checkpoints, serve, print the address, go on until interrupted.
+
+    Raises WorkbenchError where nothing can be loaded, or nothing served.
+    """
+    signal.signal(signal.SIGTERM, _end)  # so that what is to be forgotten is, also when a service manager ends the program
     demo, _ = open_demo(settings)
+    launch(demo, settings)
     kept = f"log in {settings.data}" if settings.log else "nothing is logged"
     print(f"Fovea is at http://{settings.host}:{settings.port} ({kept}; Ctrl+C ends it)", flush=True)
-    launch(demo, settings)
+    demo.block_thread()
 
 
 def open_demo(settings: Settings) -> tuple[gr.Blocks, Core]:
     """The page and its core, checkpoints loaded. One that cannot be loaded is told of and left out, if another can."""
     history = History(Store(settings.data if settings.log else _forgotten(), settings.journal))
     core = Core(history.store)
-    wanted = [parse_spec(text) for text in settings.checkpoints]
-    loaded = []
-    trouble: WorkbenchError | None = None
-    for checkpoint in wanted:
+    loaded: list[Checkpoint] = []
+    troubles: list[WorkbenchError] = []
+    for spec in dict.fromkeys(settings.checkpoints):
         try:
+            checkpoint = parse_spec(spec)
             for step in core.load(checkpoint):
                 log.info("%s", step)
             loaded.append(checkpoint)
         except WorkbenchError as error:
-            trouble = error
-            print(f"fovea: {error}", file=sys.stderr)
+            troubles.append(error)
     if not loaded:
-        raise trouble or WorkbenchError("No checkpoint was named. Give one with --checkpoint.")
+        raise WorkbenchError("\nfovea: ".join(map(str, troubles)) or "No checkpoint was named. Give one with --checkpoint.")
+    for trouble in troubles:
+        print(f"fovea: {trouble}", file=sys.stderr)
     return build_demo(core, history, loaded, settings.public), core
 
 
 def _forgotten() -> Path:
-    """A folder for the log that goes when the program ends: with FOVEA_LOG=off nothing is kept."""
+    """A folder for log and uploads that goes when the program ends: with FOVEA_LOG=off nothing is kept."""
     folder = tempfile.TemporaryDirectory(prefix="fovea-log-")
     atexit.register(folder.cleanup)
+    os.environ["GRADIO_TEMP_DIR"] = str(Path(folder.name) / "uploads")
     return Path(folder.name)
 
 
-def launch(demo: gr.Blocks, settings: Settings, *, block: bool = True) -> None:
-    """Serve the page with limits that are safe to leave on."""
+def _end(number: int, frame: object) -> None:
+    sys.exit(128 + number)
+
+
+def launch(demo: gr.Blocks, settings: Settings) -> None:
+    """Serve the page in the background, with limits that are safe to leave on. Raises WorkbenchError where it cannot be."""
     demo.queue(max_size=MAX_WAITING, default_concurrency_limit=8, api_open=True)
-    demo.launch(
-        server_name=settings.host,
-        server_port=settings.port,
-        theme=theme(),
-        css_paths=[CSS],
-        quiet=True,
-        show_error=False,
-        share=False,
-        max_file_size="25mb",
-        blocked_paths=[str(settings.data)],
-        enable_monitoring=False,
-        run_history=False,
-        footer_links=["api", "settings"],
-        prevent_thread_lock=not block,
-        ssr_mode=False,
-        inbrowser=False,
-    )
+    try:
+        demo.launch(
+            server_name=settings.host,
+            server_port=settings.port,
+            theme=theme(),
+            css_paths=[CSS],
+            quiet=True,
+            show_error=False,
+            share=False,
+            max_file_size=MAX_UPLOAD,
+            blocked_paths=[str(settings.data)],
+            enable_monitoring=False,
+            run_history=False,
+            footer_links=["api", "settings"],
+            prevent_thread_lock=True,
+            ssr_mode=False,
+            inbrowser=False,
+        )
+    except (OSError, ServerFailedToStartError) as error:
+        raise WorkbenchError(
+            f"Nothing can be served at {settings.host}:{settings.port}: the port is taken, or the address is not this machine's. "
+            "Choose others with --port and --host."
+        ) from error

@@ -8,6 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DEFAULT_CHECKPOINTS = ("tiny-llava", "tiny-llava-stage1")
+DEFAULT_PORT = 7860
+ENVIRONMENT = {
+    "FOVEA_HOST, FOVEA_PORT, FOVEA_DATA": "what --host, --port and --data give",
+    "FOVEA_CHECKPOINTS": "what --checkpoint gives, separated by spaces",
+    "FOVEA_JOURNAL": "SQLite's journal: WAL (default), or DELETE on a disk without locks",
+    "FOVEA_LOG": "off keeps nothing after the program ends",
+    "FOVEA_PUBLIC": "1 offers visitors no checkpoints but those listed; the default on a Space",
+}
+_ON, _OFF = ("1", "on", "yes", "true"), ("0", "off", "no", "false")
 
 
 @dataclass(frozen=True)
@@ -34,16 +43,36 @@ def from_environment(
     checkpoints: tuple[str, ...] = (),
     environment: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Settings from flags, else FOVEA_HOST, FOVEA_PORT, FOVEA_DATA, FOVEA_CHECKPOINTS (by spaces), FOVEA_JOURNAL, FOVEA_LOG."""
+    """Settings from flags, else the variables of ENVIRONMENT. Raises WorkbenchError where one makes no sense."""
     env = os.environ if environment is None else environment
     space = bool(env.get("SPACE_ID"))
-    named = tuple(env.get("FOVEA_CHECKPOINTS", "").split())
     return Settings(
         host=host or env.get("FOVEA_HOST") or ("0.0.0.0" if space else "127.0.0.1"),
-        port=port if port is not None else int(env.get("FOVEA_PORT") or 7860),
+        port=_port("--port", port) if port is not None else _port("FOVEA_PORT", env.get("FOVEA_PORT") or DEFAULT_PORT),
         data=Path(data or env.get("FOVEA_DATA") or "data").expanduser().resolve(),
-        checkpoints=checkpoints or named or DEFAULT_CHECKPOINTS,
+        checkpoints=checkpoints or tuple(env.get("FOVEA_CHECKPOINTS", "").split()) or DEFAULT_CHECKPOINTS,
         journal=(env.get("FOVEA_JOURNAL") or ("DELETE" if space else "WAL")).upper(),
-        log=env.get("FOVEA_LOG", "on").lower() not in ("off", "0", "no"),
-        public=env.get("FOVEA_PUBLIC", "1" if space else "0") == "1",
+        log=_switch("FOVEA_LOG", env.get("FOVEA_LOG"), True),
+        public=_switch("FOVEA_PUBLIC", env.get("FOVEA_PUBLIC"), space),
     )
+
+
+def _port(name: str, value: int | str) -> int:
+    if (isinstance(value, str) and not value.isdecimal()) or not 1 <= int(value) <= 65535:
+        raise _wrong(f"{name} is {value!r}. Choose a whole number from 1 to 65535.")
+    return int(value)
+
+
+def _switch(name: str, value: str | None, otherwise: bool) -> bool:
+    """A switch that is misspelt is refused: FOVEA_LOG=of must not keep a log."""
+    if not value:
+        return otherwise
+    if value.lower() not in (*_ON, *_OFF):
+        raise _wrong(f"{name} is {value!r}. Choose on or off.")
+    return value.lower() in _ON
+
+
+def _wrong(sentence: str) -> Exception:
+    from model.errors import WorkbenchError  # imports torch, which --help need not wait for
+
+    return WorkbenchError(sentence)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -11,13 +12,14 @@ from model import Checkpoint, Core, WorkbenchError, parse_spec
 from model.checkpoint import builtin_folders
 from panels import panels
 from panels._html import component
-from panels.base import Bench, Panel, SessionState
+from panels.base import QUICK, Bench, Panel, SessionState, opening
 
 from .header import BADGES, Header, spec_text
 from .history import History
 from .transfer import exporter, importer
 
 CSS = Path(__file__).resolve().parent.parent / "assets" / "css" / "fovea.css"
+MAX_ID = 100
 SECRET = "fovea-browser-state"
 """Ciphers a random session id in the visitor's own storage. It protects nothing; the id itself is the key."""
 
@@ -26,7 +28,18 @@ def theme() -> gr.themes.Base:
     """Neutral greys, one accent, fonts that are on every machine."""
     sans = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica", "Arial", "sans-serif"]
     mono = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
-    return gr.themes.Base(primary_hue="blue", neutral_hue="slate", font=sans, font_mono=mono, radius_size="sm", spacing_size="sm")
+    base = gr.themes.Base(primary_hue="blue", neutral_hue="slate", font=sans, font_mono=mono, radius_size="sm", spacing_size="sm")
+    return base.set(
+        color_accent="*primary_600",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_dark="*primary_600",
+        slider_color="*primary_600",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_400",
+    )
 
 
 def build_demo(core: Core, history: History, checkpoints: Sequence[Checkpoint], public: bool = False) -> gr.Blocks:
@@ -36,19 +49,19 @@ def build_demo(core: Core, history: History, checkpoints: Sequence[Checkpoint], 
     with gr.Blocks(title="Fovea", fill_width=True, analytics_enabled=False) as demo:
         bench.state = gr.State(SessionState(checkpoint=spec_text(checkpoints[0])), time_to_live=24 * 3600)
         bench.remembered = gr.BrowserState("", storage_key="fovea-session", secret=SECRET)
-        bench.opened = gr.State(0)
+        bench.opened = gr.State(None)
         header = Header(bench, checkpoints)
         with gr.Row(equal_height=False):
-            with gr.Column(scale=1, min_width=280, elem_classes="fv-bench"):
+            with gr.Column(scale=1, min_width=220, elem_classes="fv-bench"):
                 bench.specimen = component("specimen", elem_id="specimen")
-            with gr.Column(scale=4, min_width=340):
+            with gr.Column(scale=4, min_width=340, elem_classes="fv-instrument"):
                 with gr.Tabs(elem_id="tabs") as bench.tabs:
                     for panel in sorted(panels.values(), key=lambda p: p.order):
                         _tab(bench, panel)
         header.wire()
         demo.load(
-            _opener(bench), [bench.remembered, bench.state], [bench.remembered, bench.state, bench.opened, bench.checkpoint],
-            api_visibility="private", show_progress="hidden", concurrency_limit=None,
+            _opener(bench), [bench.remembered, bench.state], [bench.remembered, bench.state, bench.opened],
+            **QUICK,
         )  # fmt: skip
     return demo
 
@@ -56,18 +69,16 @@ def build_demo(core: Core, history: History, checkpoints: Sequence[Checkpoint], 
 def _tab(bench: Bench, panel: Panel) -> None:
     with gr.Tab(panel.title, id=panel.slug):
         gr.Markdown(panel.purpose, elem_classes="fv-purpose")
-        reason = gr.Markdown(visible=False)
+        reason = component("note", visible=False)
         with gr.Column() as body:
             panel.build(bench)
 
     def gate(state: SessionState):
         missing = _missing(bench, panel, state)
-        return gr.Markdown(missing, visible=bool(missing)), gr.Column(visible=not missing)
+        return gr.HTML(missing, visible=bool(missing)), gr.Column(visible=not missing)
 
     if panel.needs:
-        bench.state.change(
-            gate, bench.state, [reason, body], api_visibility="private", show_progress="hidden", concurrency_limit=None
-        )
+        bench.state.change(gate, bench.state, [reason, body], **QUICK)
 
 
 def _missing(bench: Bench, panel: Panel, state: SessionState) -> str:
@@ -80,27 +91,32 @@ def _missing(bench: Bench, panel: Panel, state: SessionState) -> str:
         return ""
     words = ", ".join(BADGES[need][0] for need in sorted(lacking))
     able = " and ".join(c.name for c in bench.builtin if panel.needs <= bench.core.capabilities(c))
-    return f"**{panel.title}** needs {words}, which {state.checkpoint} does not give. Choose {able} in the header."
+    return f"{panel.title} needs {words}, which {state.checkpoint} does not give. Choose {able or 'another'} in the header."
 
 
 def _opener(bench: Bench):
-    def open_page(remembered: str, state: SessionState, request: gr.Request):
+    def open_page(remembered: Any, state: SessionState, request: gr.Request):
         """Find the session this browser had, or the turn the address names, or begin anew."""
-        history = bench.history
-        wanted = request.query_params.get("run", "")
-        if wanted:
-            try:
-                row = history.run(wanted).row
-                history.set_current(row.session, row.id)
-                remembered = row.session
-            except WorkbenchError as error:
-                gr.Warning(str(error))
+        wanted = str(request.query_params.get("run", ""))[:MAX_ID]
+        found = _session_of(bench, wanted) if wanted else None
         try:
-            session = history.session(remembered)
+            session = bench.history.session(found or (remembered if isinstance(remembered, str) else ""))
         except WorkbenchError:
-            session = history.session(history.new_session(client="browser"))
-        chosen = str(session.settings.get("checkpoint", "")) or state.checkpoint
-        state = SessionState(session.id, chosen, session.current_run_id)
-        return session.id, state, (session.id, session.current_run_id), chosen
+            session = bench.history.session(bench.history.new_session(client="browser"))
+        state = bench.state_of(session, state.checkpoint)
+        return session.id, state, opening(session.id, session.current_run_id)
 
     return open_page
+
+
+def _session_of(bench: Bench, run_id: str) -> str | None:
+    """The session of a turn, standing at it. A turn that is gone is told of."""
+    try:
+        row = bench.history.run(run_id).row
+        if not row.session and row.group:  # a replay belongs to the turn it repeats
+            row = bench.history.run(row.group).row
+        bench.history.set_current(row.session, row.id)
+        return row.session
+    except WorkbenchError as error:
+        gr.Warning(str(error))
+        return None

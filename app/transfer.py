@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+from gradio.utils import get_upload_folder
+
+from model.errors import InputError
 
 from .export import export_zip, import_session
 from .history import History
 
 
 def exporter(history: History) -> Callable[[str], str]:
-    """Session id -> path of a zip that the page may offer for download."""
+    """Session id -> path of a zip that the page may offer for download, where Gradio keeps its files."""
 
     def export(session: str) -> str:
-        name = re.sub(r"[^\w-]+", "-", history.session(session).name or "session").strip("-")[:40] or "session"
-        folder = Path(tempfile.mkdtemp(prefix="fovea-export-"))
-        return str(export_zip(history, session, folder / f"{name}-{session[:12]}.zip"))
+        if not session:
+            raise InputError("This run belongs to no session. Open it in Chat to export the session it repeats.")
+        name = re.sub(r"[^\w-]+", "-", history.session(session).name or "session", flags=re.ASCII).strip("-")[:40] or "session"
+        folder = Path(get_upload_folder()) / "exports"
+        folder.mkdir(parents=True, exist_ok=True)
+        return str(export_zip(history, session, folder / f"{name}-{session[:32]}.zip"))
 
     return export
 

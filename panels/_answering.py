@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from model import (
     Checkpoint,
     Encoded,
     Finished,
+    Loading,
     Message,
     Options,
     Prefilled,
@@ -19,16 +21,15 @@ from model import (
     Queued,
     Token,
     Waiting,
-    WorkbenchError,
     open_picture,
     parse_spec,
 )
-from model.errors import PromptError
+from model.errors import PictureError, PromptError
 from model.prompt import ImagePart
 from model.recorder import new_id
 
-from ._turns import conversation, milliseconds
-from .base import Bench, SessionState
+from ._turns import conversation, milliseconds, whole
+from .base import Bench, SessionState, explained
 
 UPDATE_S = 0.1
 MAX_PICTURES = 8
@@ -57,6 +58,7 @@ class Progress:
     stage: str = ""
     error: str = ""
     done: bool = False
+    ahead: int = 0
     tokens: tuple[Token, ...] = ()
     finished: Finished | None = None
     encoded: Encoded | None = None
@@ -70,7 +72,11 @@ def read_pictures(files: Sequence[Any]) -> tuple[list[ImagePart], list[str]]:
     parts, notes = [], []
     for file in files:
         path = Path(str(file))
-        picture = open_picture(path.read_bytes(), path.name)
+        try:
+            data = path.read_bytes()
+        except (OSError, ValueError) as error:
+            raise PictureError(f"{path.name[:60]!r} is no longer on the server. Attach it again.") from error
+        picture = open_picture(data, path.name)
         parts.append(picture.part)
         notes += picture.notes
     return parts, notes
@@ -90,17 +96,27 @@ def compose(
         raise PromptError(
             f"The question has {len(question):,} characters; at most {MAX_QUESTION_CHARACTERS:,} are read. Shorten it."
         )
-    records = [bench.history.run(row.id) for row in bench.history.thread(parent)] if parent else []
-    messages = (*conversation(records, system), Message("user", (*pictures, question)))
-    return Asked(Prompt(messages), parse_spec(state.checkpoint), options, state.session, parent)
+    record = bench.history.run(parent) if parent else None
+    while record is not None and record.row.status in ("failed", "running"):  # it said nothing to go on from
+        parent = record.row.parent_run_id
+        record = bench.history.run(parent) if parent else None
+    said = conversation(record, system)
+    began = next((message.text for message in said if message.role == "system"), "")
+    notes = ("This chat keeps the system prompt it began with; the changed one holds from the next new chat.",)
+    messages = (*said, Message("user", (*pictures, question)))
+    kept = notes if system.strip() != began.strip() else ()
+    return Asked(Prompt(messages), parse_spec(state.checkpoint), options, state.session, parent, kept)
 
 
-def again(bench: Bench, run_id: str, checkpoint: str, options: Options) -> Asked:
-    """The same question once more, with these settings; sampling takes the next seed."""
+def again(bench: Bench, run_id: str, state: SessionState, system: str, options: Options) -> Asked:
+    """The same question once more, with these settings; sampling takes the next seed. A first one takes this system prompt."""
     record = bench.history.run(run_id)
-    seed = (record.options.seed + 1) if options.temperature > 0 else options.seed
-    prompt = Prompt(record.prompt.messages)
-    return Asked(prompt, parse_spec(checkpoint), replace(options, seed=seed), record.row.session, record.row.parent_run_id)
+    prompt = Prompt(whole(record).messages)
+    if record.row.parent_run_id is None:
+        asked = tuple(message for message in prompt.messages if message.role != "system")
+        prompt = Prompt((*conversation(None, system), *asked))
+    seed = (record.options.seed + 1) % 2**31 if options.temperature > 0 else options.seed
+    return Asked(prompt, parse_spec(state.checkpoint), replace(options, seed=seed), record.row.session, record.row.parent_run_id)
 
 
 def branch(bench: Bench, run_id: str, index: int, token_id: int) -> Asked:
@@ -112,52 +128,56 @@ def branch(bench: Bench, run_id: str, index: int, token_id: int) -> Asked:
     if token_id not in known:
         raise PromptError("That alternative was not recorded for this token. Choose one of those shown.")
     kept = tuple(t.id for t in record.tokens[:index])
-    prompt = Prompt(record.prompt.messages, answer_tokens=(*kept, token_id))
+    prompt = Prompt(whole(record).messages, answer_tokens=(*kept, token_id))
     return Asked(prompt, record.checkpoint, record.options, record.row.session, record.row.parent_run_id)
 
 
-def run(bench: Bench, asked: Asked, panel: str = "chat") -> Iterator[Progress]:
-    """Take the turn. Yields at most about ten times a second, and once at the end; never raises a WorkbenchError."""
+def run(bench: Bench, asked: Asked, panel: str = "chat", group: str = "") -> Iterator[Progress]:
+    """Take the turn. Yields at most about ten times a second, and once at the end; what goes wrong is in `error`."""
     progress = Progress(asked.run_id, stage="Starting")
     yield progress
     begun = shown = time.monotonic()
     try:
-        for event in bench.core.generate(
-            asked.checkpoint, asked.prompt, asked.options, panel=panel, session=asked.session, run_id=asked.run_id
-        ):
-            progress = _heard(progress, event, time.monotonic() - begun)
-            if time.monotonic() - shown >= UPDATE_S or isinstance(event, (Queued, Encoded, Prefilled)):
-                shown = time.monotonic()
-                yield progress
+        checkpoint = bench.allowed(asked.checkpoint)
+        events = bench.core.generate(
+            checkpoint, asked.prompt, asked.options, panel=panel, session=asked.session, group=group, run_id=asked.run_id
+        )
+        with closing(events):
+            for event in events:
+                progress = _heard(progress, event, time.monotonic() - begun)
+                if time.monotonic() - shown >= UPDATE_S:
+                    shown = time.monotonic()
+                    yield progress
         yield replace(progress, stage="", done=True)
-    except WorkbenchError as error:
-        yield replace(progress, stage="", error=str(error), done=True)
+    except Exception as error:  # told to the user, and logged where it was not expected
+        yield replace(progress, stage="", error=explained(error), done=True)
 
 
 def _heard(progress: Progress, event: Any, elapsed_s: float) -> Progress:
     match event:
         case Queued(ahead):
-            return replace(progress, stage=f"Waiting: {ahead} {'call' if ahead == 1 else 'calls'} before this one")
+            return replace(progress, ahead=ahead, stage=_in_line(ahead, elapsed_s))
+        case Loading(text, share):
+            return replace(progress, stage=f"{text}, {100 * share:.0f} %" if share is not None else text)
+        case Waiting() if progress.ahead and not progress.encoded:
+            return replace(progress, stage=_in_line(progress.ahead, elapsed_s))
         case Waiting():
             doing = "Writing" if progress.tokens else "Reading the question" if progress.encoded else "Reading the pictures"
             return replace(progress, stage=f"{doing}, {elapsed_s:.0f} s")
         case Encoded():
-            what = (
-                f"{event.visual_tokens:,} image tokens{', from the cache' if event.cached else ''}"
-                if event.images
-                else "No picture"
-            )
+            cached = ", from the cache" if event.cached else ""
+            what = f"{event.visual_tokens:,} image tokens{cached}" if event.images else "No picture"
             return replace(progress, stage=f"{what}; reading the question", encoded=event)
         case Prefilled():
             return replace(progress, stage=f"First token after {milliseconds(event.ms)}", prefilled=event)
         case Token():
-            count = len(progress.tokens) + 1
-            return replace(
-                progress,
-                answer=progress.answer + event.text,
-                tokens=(*progress.tokens, event),
-                stage=f"{count} tokens, {elapsed_s:.1f} s",
-            )
+            tokens = (*progress.tokens, event)
+            stage = f"{len(tokens)} {'token' if len(tokens) == 1 else 'tokens'}, {elapsed_s:.1f} s"
+            return replace(progress, answer=progress.answer + event.text, tokens=tokens, stage=stage)
         case Finished():
             return replace(progress, answer=event.text, finished=event)
     return progress
+
+
+def _in_line(ahead: int, elapsed_s: float) -> str:
+    return f"In line behind {ahead} {'call' if ahead == 1 else 'calls'}, {elapsed_s:.0f} s"

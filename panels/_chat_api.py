@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
-from model import Options, WorkbenchError, parse_spec
+from model.options import MAX_NEW_TOKENS
 
+from . import _settings
 from ._answering import Asked, Progress, compose, read_pictures, run
+from ._settings import Range
 from .base import MODEL_LIMIT, MODEL_QUEUE, Bench, SessionState, explained
+
+LENGTH = Range(1, MAX_NEW_TOKENS, 256, whole=True)
 
 
 def add_chat_api(bench: Bench) -> None:
@@ -24,7 +29,7 @@ def add_chat_api(bench: Bench) -> None:
             "system": gr.Textbox(label="system"),
             "temperature": gr.Number(0, label="temperature"),
             "top_p": gr.Number(1, label="top_p"),
-            "max_new_tokens": gr.Number(256, label="max_new_tokens"),
+            "max_new_tokens": gr.Number(LENGTH.default, label="max_new_tokens"),
             "seed": gr.Number(0, label="seed"),
         }
         out = gr.JSON(label="turn")
@@ -47,19 +52,19 @@ def add_chat_api(bench: Bench) -> None:
         [[id, logprob, text], ...] and figures. What goes wrong is said in a sentence.
         """
         try:
-            name = (checkpoint or "").strip() or bench.builtin[0].name
-            parse_spec(name)
-            held = (session or "").strip() or bench.history.new_session(client="api")
-            state = SessionState(held, name, bench.history.session(held).current_run_id)
-            pictures, _ = read_pictures(images or [])
-            options = Options(int(max_new_tokens), float(temperature), float(top_p), int(seed))
+            values = {"temperature": temperature, "top_p": top_p, "seed": seed}
+            length = int(_settings.number("max_new_tokens", max_new_tokens, LENGTH))
+            options = replace(_settings.options(values), max_new_tokens=length)
+            pictures, notes = read_pictures(images or [])
+            state = _state(bench, (session or "").strip(), (checkpoint or "").strip())
             asked = compose(bench, state, question or "", pictures, system or "", options, state.run_id)
+            asked = replace(asked, notes=(*notes, *asked.notes))
             for progress in run(bench, asked):
                 yield _view(asked, progress)
         except gr.Error:
             raise
         except Exception as error:
-            raise gr.Error(explained(error), print_exception=not isinstance(error, WorkbenchError)) from error
+            raise gr.Error(explained(error), print_exception=False) from error
 
     ask.click(
         chat_ask,
@@ -71,6 +76,13 @@ def add_chat_api(bench: Bench) -> None:
     )
 
 
+def _state(bench: Bench, session: str, checkpoint: str) -> SessionState:
+    """Where the call goes on, and with which checkpoint. An empty `session` begins one."""
+    name = checkpoint or bench.builtin[0].name
+    held = session or bench.history.new_session(client="api")
+    return SessionState(held, name, bench.history.session(held).current_run_id)
+
+
 def _view(asked: Asked, progress: Progress) -> dict[str, Any]:
     if progress.error:
         raise gr.Error(progress.error, print_exception=False)
@@ -79,6 +91,7 @@ def _view(asked: Asked, progress: Progress) -> dict[str, Any]:
         "session": asked.session,
         "checkpoint": asked.checkpoint.name,
         "text": progress.answer,
+        "notes": list(asked.notes),
         "done": progress.done,
     }
     if progress.done and progress.finished:

@@ -2,79 +2,105 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 from PIL import Image
 
-from studies.world.files import from_png
+from model import Checkpoint
+from model.prompt import ImagePart
 
 from ._html import PictureUrls, picture_url
-from ._scenes import suggestions
-from ._turns import TURN_ACTIONS, is_drawn, specimen_view, turn_view
-from .base import Bench
+from ._scenes import scene_of, suggestions
+from ._turns import TURN_ACTIONS, specimen_view, token_views, turn_view, whole
+from .base import Bench, explained
 
-EMPTY = "Ask about a picture: attach, drop or paste one below, or take a drawn scene from the shelf."
+EMPTY = "Ask about a picture: attach, drop or paste one below, or take a drawn scene."
 PHOTO_NOTE = (
     "{name} is trained on drawn scenes alone; on this picture its answer means little. "
     "For photographs add a Hub checkpoint in the header, for example HuggingFaceTB/SmolVLM-256M-Instruct."
 )
-SEVERAL_NOTE = "{name} is trained on one picture a question; with several it may mix them up."
+MOST_PICTURES = 2
+SEVERAL_NOTE = "{name} is trained on one or two pictures a chat; with {count} it may mix them up."
+MAX_VIEWS = 1000
 
 
 class ChatView:
     """Views of logged turns. Reads the log; changes nothing."""
 
-    def __init__(self, bench: Bench, cache: str) -> None:
-        self.bench, self.cache = bench, cache
-        self.urls = PictureUrls(cache)
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.urls = PictureUrls()
+        self._views: OrderedDict[tuple[str, str], dict[str, Any]] = OrderedDict()
 
     def transcript(self, run_id: str | None, scroll: str = "end") -> dict[str, Any]:
         """The conversation up to a turn, as `transcript.js` takes it."""
-        history = self.bench.history
-        records = [history.run(row.id) for row in history.thread(run_id)] if run_id else []
-        return {"turns": [turn_view(r, self.urls) for r in records], "empty": EMPTY, "scroll": scroll, "actions": TURN_ACTIONS}
+        thread = self.bench.history.thread(run_id) if run_id else []
+        return {"turns": [self._turn(row) for row in thread], "empty": EMPTY, "scroll": scroll, "actions": TURN_ACTIONS}
 
-    def specimen(self, record: Any | None, note: str = "") -> dict[str, Any] | None:
+    def _turn(self, row: Any) -> dict[str, Any]:
+        """One turn with what may have changed since it was first shown. The rest is kept, so that long chats stay quick."""
+        key = (row.id, row.status)
+        view = self._views.pop(key, None) or turn_view(self.bench.history.run(row.id), self.urls)
+        self._views[key] = view
+        while len(self._views) > MAX_VIEWS:
+            self._views.popitem(last=False)
+        versions = [other.id for other in self.bench.history.children(row.session, row.parent_run_id, row.panel)]
+        return view | {"rating": row.rating, "siblings": versions or [row.id]}
+
+    def tokens(self, run_id: Any) -> dict[str, Any]:
+        """The tokens of a turn with their alternatives, or the sentence why not. Asked for when they are to be seen."""
+        try:
+            return {"tokens": token_views(self.bench.history.run(str(run_id)[:100]).tokens), "error": ""}
+        except Exception as error:  # told to the user
+            return {"tokens": [], "error": explained(error)}
+
+    def specimen(self, record: Any | None, notes: Sequence[str] = ()) -> dict[str, Any] | None:
         """The turn on the bench, with what to know about it."""
-        notes = [n for n in (note, self.caution(record)) if n]
-        return specimen_view(record, self.urls, " ".join(notes))
+        caution = self.caution(record.checkpoint, record.prompt.images) if record else ""
+        return specimen_view(record, self.urls, " ".join(note for note in (*notes, caution) if note))
 
     def questions(self, record: Any | None) -> dict[str, Any] | None:
         """Three questions that suit the drawn scene at hand and were not asked yet; None where there is none."""
         parts = record.prompt.images if record else ()
-        scene = from_png(parts[-1].data) if parts else None
-        if scene is None:
-            return None
-        asked = {m.text for m in record.prompt.messages}
-        return {"items": [q.text for q in suggestions(scene, 8) if q.text not in asked][:3]}
+        return self.questions_for(parts[-1], {m.text for m in record.prompt.messages}) if parts else None
 
-    def caution(self, record: Any | None) -> str:
-        """What to know about a built-in checkpoint's answer on this picture; empty where nothing."""
-        if record is None or record.checkpoint not in self.bench.builtin:
+    def questions_for(self, part: ImagePart, asked: set[str] | None = None) -> dict[str, Any] | None:
+        """Three questions for one picture; None where it is no drawn scene."""
+        scene = scene_of(part)
+        return {"items": [q.text for q in suggestions(scene) if q.text not in (asked or ())][:3]} if scene else None
+
+    def caution(self, checkpoint: Checkpoint, images: Sequence[ImagePart]) -> str:
+        """What to know about a built-in checkpoint's answer on these pictures; empty where nothing."""
+        if checkpoint not in self.bench.builtin:
             return ""
-        images = record.prompt.images
-        if any(not is_drawn(part) for part in images):
-            return PHOTO_NOTE.format(name=record.checkpoint.name)
-        return SEVERAL_NOTE.format(name=record.checkpoint.name) if len({part.id for part in images}) > 1 else ""
+        if any(scene_of(part) is None for part in images):
+            return PHOTO_NOTE.format(name=checkpoint.name)
+        count = len({part.id for part in images})
+        return SEVERAL_NOTE.format(name=checkpoint.name, count=count) if count > MOST_PICTURES else ""
 
     def look(self, record: Any) -> dict[str, Any]:
         """The file and every picture as it entered the encoder, with what was never seen, as `saw.js` takes it."""
-        if not record.prompt.images:
-            return {"text": "This turn has no picture.", "views": []}
-        sight = self.bench.core.look(record.checkpoint, record.prompt)
-        views = []
-        for i, part in enumerate(record.prompt.images):
-            seen = [list(p.box) for p in sight.pictures if p.image == i and p.box is not None]
+        prompt = whole(record)
+        if not prompt.images:
+            return {"text": "This turn has no picture.", "rows": [], "run": record.row.id}
+        sight = self.bench.core.look(self.bench.allowed(record.checkpoint), prompt)
+        rows = []
+        for i, part in enumerate(prompt.images):
+            seen = [picture for picture in sight.pictures if picture.image == i]
             width, height = part.image.size
-            views.append(
-                {"url": self.urls.of(part), "title": f"The file, {width} x {height} px", "size": [width, height], "seen": seen}
-            )
-        for picture in sight.pictures:
-            height, width = picture.pixels.shape[:2]
-            title = f"As encoded: {picture.name}, {width} x {height} px"
-            views.append({"url": picture_url(Image.fromarray(picture.pixels), self.cache), "title": title})
-        known = any(p.box is not None for p in sight.pictures)
-        hidden = (
-            " Dark parts of the file were never seen." if known else " How they lie on the file is not known for this family."
-        )
-        return {"text": f"{sight.visual_tokens:,} image tokens of {sight.prompt_tokens:,} in the prompt.{hidden}", "views": views}
+            title = f"{part.name or 'The file'}, {width} x {height} px"
+            boxes = [list(picture.box) for picture in seen if picture.box is not None]
+            file = {"url": self.urls.of(part), "title": title, "size": [width, height], "seen": boxes}
+            rows.append({"file": file, "views": [_encoded(picture) for picture in seen]})
+        known = any(picture.box is not None for picture in sight.pictures)
+        hidden = "Dashed: what was seen. Dark: never seen." if known else "How they lie on the file is not known for this family."
+        text = f"{record.row.checkpoint}: {sight.visual_tokens:,} image tokens of {sight.prompt_tokens:,} in the prompt. {hidden}"
+        return {"text": text, "rows": rows, "run": record.row.id}
+
+
+def _encoded(picture: Any) -> dict[str, Any]:
+    """A picture as it entered the encoder, pixel for pixel."""
+    height, width = picture.pixels.shape[:2]
+    return {"url": picture_url(Image.fromarray(picture.pixels), exact=True), "title": f"{picture.name}, {width} x {height} px"}

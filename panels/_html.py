@@ -7,75 +7,79 @@ subclass would write files beside the source and fail inside chats.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.processing_utils import save_pil_to_cache
+from gradio.utils import get_upload_folder
 from PIL import Image
+
+from model.prompt import ImagePart
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 TEMPLATES = {
-    "transcript": '<div class="fv-transcript" aria-label="Conversation"></div>',
-    "live": '<div class="fv-live" aria-live="polite"></div>',
+    "transcript": (
+        '<div class="fv-transcript" role="region" aria-label="Conversation"></div><p class="fv-heard" role="status"></p>'
+    ),
+    "live": '<div class="fv-live"></div>',
+    "composer": '<div class="fv-composer" role="status"></div>',
     "specimen": '<section class="fv-specimen" aria-label="On the bench"></section>',
-    "header": '<div class="fv-chipbar" aria-label="Loaded checkpoints"></div><div class="fv-status" role="status"></div>',
+    "header": (
+        '<div class="fv-chipline"><div class="fv-chipbar" role="group" aria-label="Checkpoints"></div>'
+        '<button type="button" class="fv-mini fv-keys" aria-label="Keys of this page" title="Keys of this page">?</button></div>'
+        '<div class="fv-status"></div>'
+    ),
     "scenes": '<div class="fv-scenes" role="group" aria-label="Drawn scenes"></div>',
-    "questions": '<div class="fv-questions" role="group" aria-label="Questions to start with"></div>',
-    "saw": '<div class="fv-saw"></div>',
+    "questions": '<div class="fv-questions" role="group" aria-label="Questions to go on with"></div>',
+    "saw": "<div></div>",
     "runs": '<div class="fv-runs"></div>',
     "detail": '<div class="fv-detail"></div>',
     "message": '<div class="fv-error" role="alert"></div>',
+    "note": '<p class="fv-note" role="status"></p>',
 }
+SCRIPTS = {"transcript": ("common", "tokens", "transcript"), "note": ("common", "message")}
+"""Files of `assets/js` where they are not common.js and the component's own."""
 MAX_SIDE_PX = 1024
+MAX_ADDRESSES = 4096
 
 
 def component(name: str, value: Any = None, **settings: Any) -> gr.HTML:
     """One of our components. Its value is JSON; its events are those its script triggers."""
-    scripts = ["common", *(["tokens"] if name == "transcript" else []), name]
+    scripts = SCRIPTS.get(name, ("common", name))
     return gr.HTML(
         value,
         html_template=TEMPLATES[name],
         js_on_load="\n".join((ASSETS / "js" / f"{script}.js").read_text(encoding="utf-8") for script in scripts),
         apply_default_css=False,
+        elem_classes="fv",
         **settings,
     )
 
 
-def picture_url(image: Image.Image, cache: str, max_side_px: int = MAX_SIDE_PX) -> str:
-    """An address the page can load a picture from, scaled down to fit. The same picture gives the same address."""
-    if max(image.size) > max_side_px:
+def picture_url(image: Image.Image, *, exact: bool = False) -> str:
+    """An address the page can load a picture from, the same for the same picture.
+
+    Scaled down to fit and compressed, or exact: pixel for pixel.
+    """
+    if max(image.size) > MAX_SIDE_PX and not exact:
         image = image.copy()
-        image.thumbnail((max_side_px, max_side_px), Image.Resampling.LANCZOS)
-    return "/gradio_api/file=" + save_pil_to_cache(image, cache_dir=cache, format="webp" if max(image.size) > 200 else "png")
+        image.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX), Image.Resampling.LANCZOS)
+    kind = "webp" if max(image.size) > 200 and not exact else "png"
+    return "/gradio_api/file=" + save_pil_to_cache(image, cache_dir=get_upload_folder(), format=kind)
 
 
 class PictureUrls:
-    """Addresses of logged pictures, remembered by id."""
+    """Addresses of pictures, remembered by their id. No pixels are held."""
 
-    def __init__(self, cache: str) -> None:
-        self._cache = cache
-        self._find = lru_cache(maxsize=512)(self._make)
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, str] = OrderedDict()
 
-    def of(self, part) -> str:
+    def of(self, part: ImagePart) -> str:
         """The address of a prompt's picture."""
-        return self._find(_ById(part))
-
-    def _make(self, by_id: _ById) -> str:
-        return picture_url(by_id.part.image, self._cache)
-
-
-class _ById:
-    """A picture that hashes by its id, so that a cache of addresses need not hold pixels apart."""
-
-    __slots__ = ("part",)
-
-    def __init__(self, part) -> None:
-        self.part = part
-
-    def __hash__(self) -> int:
-        return hash(self.part.id)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ById) and other.part.id == self.part.id
+        url = self._known.pop(part.id, None) or picture_url(part.image)
+        self._known[part.id] = url
+        while len(self._known) > MAX_ADDRESSES:
+            self._known.popitem(last=False)
+        return url

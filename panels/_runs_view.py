@@ -1,83 +1,115 @@
-"""Logged runs as the Sessions tab shows them: a line each, one in full, two answers side by side."""
+"""Logged runs as the Sessions tab shows them: a line each under their session, one in full, two answers side by side."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from model import Finished, Token
+from model import Token
 
 from ._html import PictureUrls
-from ._turns import image_view, meter, milliseconds
+from ._scenes import truth
+from ._turns import image_view, last_asked, meter, milliseconds
+
+RATED = {1: "rated good", -1: "rated bad"}
 
 
-def run_line(row: Any) -> dict[str, str]:
+def run_lines(rows: Iterable[Any], sessions: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Runs as the list takes them: under a heading where another session begins."""
+    lines: list[dict[str, Any]] = []
+    last = None
+    for row in rows:
+        line = run_line(row)
+        if row.session != last:
+            line["heading"] = _heading(row, sessions.get(row.session))
+        last = row.session
+        lines.append(line)
+    return lines
+
+
+def _heading(row: Any, session: Any | None) -> str:
+    if session is None:
+        return "Replays and calls without a session" if not row.session else "A session"
+    many = "1 turn" if session.runs == 1 else f"{session.runs} turns"
+    return f"{session.name or cut(session.question, 60) or 'Without a name'} ({many})"
+
+
+def run_line(row: Any) -> dict[str, Any]:
     """A run as a line of the list, as `runs.js` takes it."""
-    moment = datetime.fromisoformat(row.started_at)
+    facts = [local_time(row.started_at), row.checkpoint, row.panel]
+    if row.new_tokens is not None:
+        facts.append(f"{row.new_tokens:,} token" + ("" if row.new_tokens == 1 else "s"))
+    facts += [milliseconds(row.model_ms)] if row.model_ms else []
+    facts += [RATED[row.rating]] if row.rating else []
+    facts += [f"note: {cut(row.note, 40)}"] if row.note else []
     return {
         "run": row.id,
-        "when": moment.astimezone().strftime("%Y-%m-%d %H:%M"),
-        "checkpoint": row.checkpoint,
-        "panel": row.panel,
-        "question": _cut(row.question),
-        "answer": _cut(row.answer),
-        "status": row.status,
-        "rating": {1: "good", -1: "bad"}.get(row.rating, ""),
-        "tokens": f"{row.new_tokens:,}" if row.new_tokens is not None else "",
-        "time": milliseconds(row.model_ms) if row.model_ms else "",
+        "question": cut(row.question) or "(no text)",
+        "answer": cut(row.answer) or ("" if row.error else "(no answer)"),
+        "trouble": cut(row.error) if row.status == "failed" else "",
+        "state": "" if row.status == "done" else row.status,
+        "facts": facts,
     }
 
 
-def _cut(text: str, length: int = 160) -> str:
-    return text if len(text) <= length else text[: length - 1] + "\u2026"
+def local_time(stamp: str) -> str:
+    """A time of the log in this machine's zone, to the minute."""
+    return datetime.fromisoformat(stamp).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
-def compared(record: Any, events: list[Any]) -> dict[str, Any]:
-    """The first answer's tokens beside the replay's."""
-    first, second = list(record.tokens), [event for event in events if isinstance(event, Token)]
-    finished = next((event for event in events if isinstance(event, Finished)), None)
+def cut(text: str, length: int = 160) -> str:
+    """The beginning of a text, on one line."""
+    line = " ".join(text[: 4 * length].split())
+    return line if len(line) <= length else line[: length - 1] + "\u2026"
+
+
+def compared(record: Any, second: Iterable[Token], answer: str) -> dict[str, Any]:
+    """The first answer's tokens beside the replay's, from the first that differs marked."""
+    first, again = list(record.tokens), list(second)
     pairs = []
-    for i in range(max(len(first), len(second))):
-        a, b = (tokens[i] if i < len(tokens) else None for tokens in (first, second))
+    for i in range(max(len(first), len(again))):
+        a, b = (tokens[i] if i < len(tokens) else None for tokens in (first, again))
         pairs.append([a.text if a else "", b.text if b else "", bool(a and b and a.id == b.id)])
-    same = all(pair[2] for pair in pairs)
     differing = next((i for i, pair in enumerate(pairs) if not pair[2]), None)
-    stopped = " The first run was stopped early." if record.row.status == "stopped" else ""
-    text = (
-        f"Replayed: all {len(first)} tokens are the same."
-        if same
-        else f"Replayed: the answers part at token {differing + 1}.{stopped}"
-    )
-    return {"same": same, "text": text, "tokens": pairs, "answer": finished.text if finished else ""}
+    stopped = record.row.status == "stopped" and differing is not None and differing >= len(first)
+    if differing is None:
+        many = "the one token is" if len(first) == 1 else f"all {len(first)} tokens are"
+        text = f"Replayed: {many} the same."
+    elif stopped:
+        text = f"Replayed: the {len(first)} tokens of the first answer are the same; it was stopped there."
+    else:
+        text = f"Replayed: the answers part at token {differing + 1} of {len(pairs)}."
+    return {"same": differing is None or stopped, "text": text, "tokens": pairs, "answer": answer}
 
 
 def detail_view(record: Any, urls: PictureUrls, replay: dict[str, Any] | None = None) -> dict[str, Any]:
     """One run in full, as `detail.js` takes it."""
     row, options = record.row, record.options
-    decoding = (
-        "greedy"
-        if options.temperature == 0
-        else f"temperature {options.temperature:g}, top-p {options.top_p:g}, seed {options.seed}"
-    )
+    sampled = f"temperature {options.temperature:g}, top-p {options.top_p:g}, seed {options.seed}"
+    decoding = "greedy" if options.temperature == 0 else sampled
     facts = [
-        ("run", row.id),
-        ("session", row.session),
-        ("when", row.started_at),
-        ("panel", row.panel),
-        ("state", row.status),
+        ("when", local_time(row.started_at)),
         ("checkpoint", record.checkpoint.to_json()),
         ("weights", record.weights[:16] or "not hashed"),
-        ("decoding", decoding),
+        ("decoding", f"{decoding}, at most {options.max_new_tokens:,} tokens"),
         ("ended by", record.reason or "-"),
         *((name, value) for name, value, _ in meter(record)),
+        ("system prompt", next((m.text for m in record.prompt.messages if m.role == "system"), "none")),
+        ("panel", row.panel),
         ("versions", ", ".join(f"{name} {version}" for name, version in record.versions.items() if name != "weights")),
+        ("session", row.session or "none"),
+        ("run", row.id),
     ]
-    images = [image_view(part, urls) for part in record.prompt.images]
     return {
-        "images": images,
-        "question": record.prompt.messages[-1].text,
+        "run": row.id,
+        "images": [image_view(part, urls) for part in last_asked(record).images],
+        "question": last_asked(record).text,
         "answer": row.answer,
+        "state": row.status,
         "error": row.error,
+        "notes": list(record.notes),
+        "truth": truth(record.prompt),
         "facts": facts,
         "replay": replay,
     }

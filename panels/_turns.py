@@ -5,28 +5,48 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from model.errors import PictureError
 from model.memory import human_bytes
 from model.prompt import ImagePart, Message, Prompt
-from studies.world.files import from_png
 
 from ._html import PictureUrls
+from ._scenes import truth
 
-TURN_ACTIONS = [["look", "What it saw", "The pictures as they entered the encoder"]]
+LOOK = ["look", "What it saw", "The pictures as they entered the encoder"]
+TURN_ACTIONS = [LOOK]
+BENCH_ACTIONS = [LOOK, ["find", "Find again", "This turn in Sessions"]]
+"""Buttons: [action, text, explanation]. Another panel adds its own."""
 
 
-def conversation(records: Sequence[Any], system: str) -> tuple[Message, ...]:
-    """The messages of turns already taken, with this system prompt in front."""
-    messages = [Message("system", (system,))] if system.strip() else []
-    for record in records:
-        asked = record.prompt.messages[-1]
-        messages += [asked, Message("assistant", (record.row.answer,))]
-    return tuple(messages)
+def conversation(record: Any | None, system: str) -> tuple[Message, ...]:
+    """The messages up to and with a turn already taken; at the beginning of a chat, this system prompt.
+
+    A chat keeps the system prompt it began with. Raises PictureError where a picture of it is gone.
+    """
+    if record is None:
+        return (Message("system", (system,)),) if system.strip() else ()
+    return (*whole(record).messages, Message("assistant", (record.row.answer,)))
+
+
+def whole(record: Any) -> Prompt:
+    """What was asked. Raises PictureError where the log no longer has all of it."""
+    if record.notes:
+        raise PictureError(
+            "A picture of this turn is gone from the data folder, so it cannot be asked again as it was. "
+            "Begin a new chat and attach the picture."
+        )
+    return record.prompt
+
+
+def last_asked(record: Any) -> Message:
+    """The question of a turn; an empty one for a run that was imported without."""
+    return record.prompt.messages[-1] if record.prompt.messages else Message("user", ())
 
 
 def turn_view(record: Any, urls: PictureUrls) -> dict[str, Any]:
-    """One turn, as `transcript.js` takes it."""
+    """One turn, as `transcript.js` takes it, less what can change later: its rating and its versions."""
     row = record.row
-    asked = record.prompt.messages[-1]
+    asked = last_asked(record)
     return {
         "run": row.id,
         "question": asked.text,
@@ -37,10 +57,9 @@ def turn_view(record: Any, urls: PictureUrls) -> dict[str, Any]:
         "error": row.error if row.status == "failed" else "",
         "reason": record.reason,
         "checkpoint": row.checkpoint,
-        "tokens": token_views(record.tokens),
+        "tokens": len(record.tokens),
+        "truth": truth(record.prompt),
         "meter": meter(record),
-        "rating": row.rating,
-        "siblings": list(record.siblings),
     }
 
 
@@ -50,12 +69,17 @@ def token_views(tokens: Sequence[Any]) -> list[dict[str, Any]]:
         {
             "id": t.id,
             "t": t.text,
-            "p": round(t.logprob, 4),
+            "p": _json(t.logprob),
             "given": t.given,
-            "alts": [[a.id, a.text, round(a.logprob, 4)] for a in t.alternatives],
+            "alts": [[a.id, a.text, _json(a.logprob)] for a in t.alternatives],
         }
         for t in tokens
     ]
+
+
+def _json(logprob: float) -> float:
+    """JSON has no minus infinity; a probability of e^-999 is 0 as well."""
+    return round(max(logprob, -999.0), 4)
 
 
 def image_view(part: ImagePart, urls: PictureUrls) -> dict[str, Any]:
@@ -73,24 +97,20 @@ def meter(record: Any) -> list[list[str]]:
     if row.prompt_tokens is not None:
         found.append(["prompt tokens", f"{row.prompt_tokens:,}", "Tokens of the whole prompt: pictures, earlier turns, template"])
     if record.reused_tokens:
-        found.append(
-            ["reused", f"{record.reused_tokens:,}", "Prompt tokens whose keys and values were kept from the turn before"]
-        )
+        why = "Prompt tokens whose keys and values were kept from the turn before"
+        found.append(["reused", f"{record.reused_tokens:,}", why])
     if record.cached_images:
-        found.append(["pictures from cache", str(record.cached_images), "Pictures whose encoder output was held already"])
+        name = "picture from cache" if record.cached_images == 1 else "pictures from cache"
+        found.append([name, str(record.cached_images), "Pictures whose encoder output was held already"])
     if record.prefill_ms is not None:
-        found.append(
-            ["to first token", milliseconds(record.prefill_ms), "From the start of the call to the first token's scores"]
-        )
+        why = "From the start of the call to the first token's scores"
+        found.append(["to first token", milliseconds(record.prefill_ms), why])
+    if row.new_tokens:
+        name = "new token" if row.new_tokens == 1 else "new tokens"
+        found.append([name, f"{row.new_tokens:,}", "Tokens the model chose; the end of the answer is not counted"])
     if row.new_tokens and record.decode_ms and row.new_tokens > 1:
         rate = (row.new_tokens - 1) / record.decode_ms * 1e3
-        found.append(
-            [
-                "tokens/s",
-                f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}",
-                f"{row.new_tokens} new tokens, from the first to the last",
-            ]
-        )
+        found.append(["tokens/s", f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}", "From the first token to the last"])
     return found
 
 
@@ -103,35 +123,17 @@ def specimen_view(record: Any | None, urls: PictureUrls, note: str = "") -> dict
     """What is on the bench, as `specimen.js` takes it: every picture of the conversation, the turn at hand."""
     if record is None:
         return None
-    images = record.prompt.images
+    pictures = {part.id: part for part in record.prompt.images}
     return {
-        "images": [image_view(part, urls) for part in images],
-        "question": record.prompt.messages[-1].text,
+        "images": [image_view(part, urls) for part in pictures.values()],
+        "question": last_asked(record).text,
         "answer": record.row.answer,
         "status": record.row.status,
         "run": record.row.id,
-        "actions": [
-            ["look", "What it saw", "The pictures as they entered the encoder"],
-            ["find", "Find again", "Open this turn in Sessions"],
-        ],
+        "actions": BENCH_ACTIONS,
         "truth": truth(record.prompt),
         "note": note,
     }
-
-
-def truth(prompt: Prompt) -> str:
-    """The true answer, where the picture is a drawn scene and the question is one of those offered for it."""
-    from ._scenes import suggestions
-
-    scenes = [scene for part in prompt.images if (scene := from_png(part.data))]
-    if not scenes or len(scenes) != len(prompt.images):
-        return ""
-    return next((q.answer for q in suggestions(scenes[-1]) if q.text == prompt.question), "")
-
-
-def is_drawn(part: ImagePart) -> bool:
-    """Whether a picture is one of ours, carrying its truth."""
-    return from_png(part.data) is not None
 
 
 def size_text(status: Any) -> str:

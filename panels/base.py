@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import gradio as gr
 
-from model import Checkpoint, Core, WorkbenchError
+from model import Checkpoint, Core, WorkbenchError, parse_spec
+from model.errors import CheckpointError, InputError
 from model.families.base import Capability
 from model.prompt import ImagePart
+from model.recorder import new_id
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 MODEL_QUEUE = "model"
 """Concurrency id of every event that runs a model. They wait in the core, in order; the page shows their place."""
 MODEL_LIMIT = 8
+QUICK = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
+"""How an event is wired that only reads or writes the log."""
+MODEL = {
+    "concurrency_id": MODEL_QUEUE,
+    "concurrency_limit": MODEL_LIMIT,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+"""How an event is wired that runs a model."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,11 @@ class History(Protocol):
 
 @dataclass
 class Bench:
-    """What a panel may use. Built by `app.shell`; `refresh` redraws header and specimen after a change of state."""
+    """What a panel may use. Built by `app.shell`.
+
+    `answering` are the events that run a model for the page: an event that leaves their session cancels them.
+    `opened` changes whenever another session or turn is opened; see `opening`.
+    """
 
     core: Core
     history: History
@@ -65,12 +82,31 @@ class Bench:
     trouble: Callable[[], str | None]
     export_zip: Callable[[str], str]
     import_zip: Callable[[str], str]
+    answering: list[Any] = field(default_factory=list)
     state: gr.State = field(init=False)
     remembered: gr.BrowserState = field(init=False)
     checkpoint: gr.Dropdown = field(init=False)
     specimen: gr.HTML = field(init=False)
     tabs: gr.Tabs = field(init=False)
     opened: gr.State = field(init=False)
+
+    def allowed(self, checkpoint: Checkpoint) -> Checkpoint:
+        """The checkpoint itself. Raises CheckpointError on a public page for one that is not on offer there."""
+        if self.public and checkpoint not in self.builtin and not self.core.is_loaded(checkpoint):
+            raise CheckpointError(
+                f"{checkpoint.name} is not on offer: on a public page only the checkpoints listed can be used. "
+                "Run Fovea yourself to load others."
+            )
+        return checkpoint
+
+    def state_of(self, session: Any, otherwise: str) -> SessionState:
+        """How a page stands in a session of the log; `otherwise` is the checkpoint where it names none that can be used."""
+        named = session.settings.get("checkpoint")
+        try:
+            chosen = named if isinstance(named, str) and self.allowed(parse_spec(named)) else otherwise
+        except WorkbenchError:
+            chosen = otherwise
+        return SessionState(session.id, chosen, session.current_run_id)
 
 
 @runtime_checkable
@@ -85,6 +121,39 @@ class Panel(Protocol):
 
     def build(self, bench: Bench) -> None:
         """Lay out the tab and wire its events. Called inside its `gr.Tab`."""
+
+
+def opening(session: str, run_id: str | None) -> tuple[str, str | None, str]:
+    """A value for `Bench.opened`. Never the same twice, so that opening a turn again is a change, too."""
+    return session, run_id, new_id()
+
+
+def sent(event: gr.EventData, name: str, kind: type[T]) -> T:
+    """What the page sent along with an event, which may be anything. Raises InputError where it is missing or of another kind."""
+    try:
+        value = getattr(event, name)
+    except (AttributeError, TypeError):
+        value = None
+    if type(value) is not kind:
+        raise InputError(f"The page sent no usable {name!r}. Reload it and try again.")
+    return value
+
+
+def guarded(steps: Generator[dict[Any, Any]], place: gr.HTML) -> Iterator[dict[Any, Any]]:
+    """The updates of a handler; what goes wrong becomes a sentence in `place`, and the page stays usable.
+
+    A generator that yields nothing would make Gradio empty every output, so then `place` is left as it is.
+    """
+    told: dict[Any, Any] | None = {place: gr.skip()}
+    try:
+        with closing(steps):
+            for step in steps:
+                told = None
+                yield step
+    except Exception as error:  # told to the user, and logged where it was not expected
+        told = {place: gr.HTML(explained(error), visible=True)}
+    if told is not None:
+        yield told
 
 
 def explained(error: Exception) -> str:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import wraps
 from typing import Any, ClassVar
 
 import gradio as gr
 
-from model import WorkbenchError
 from model.families.base import Capability
 from model.memory import human_bytes
 
 from . import panels
-from ._html import PictureUrls, component
-from ._runs_view import compared, detail_view, run_line
-from .base import MODEL_LIMIT, MODEL_QUEUE, Bench, SessionState
+from ._answering import Asked, Progress, run
+from ._html import PictureUrls
+from ._runs_view import compared, detail_view, run_lines
+from ._sessions_api import add_sessions_api
+from ._sessions_layout import ANY, RATINGS, sessions_layout
+from ._turns import whole
+from .base import MODEL, QUICK, Bench, SessionState, guarded, opening, sent
 
 LIMIT = 200
-ANY = "any"
-RATINGS = {ANY: None, "good": 1, "bad": -1, "not rated": 0}
+PANELS = ("chat", "replay")
+Values = dict[Any, Any]
 
 
 @panels.add("sessions")
@@ -33,257 +37,222 @@ class Sessions:
     needs: ClassVar[frozenset[Capability]] = frozenset()
 
     def build(self, bench: Bench) -> None:
-        _Sessions(bench)
+        _Sessions(bench).wire()
+        add_sessions_api(bench)
+
+
+def told(handler: Callable[..., Iterator[Values]]) -> Callable[..., Iterator[Values]]:
+    """What goes wrong in a handler is a sentence at the top of the tab."""
+
+    @wraps(handler)
+    def safe(self: _Sessions, values: Values, event: gr.EventData) -> Iterator[Values]:
+        yield from guarded(handler(self, values, event), self.message)
+
+    return safe
 
 
 class _Sessions:
     """The tab being built: components, then their events."""
 
     def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-        self._layout()
-        self.urls = PictureUrls(self.list.GRADIO_CACHE)
-        self._wire()
+        self.bench, self.urls = bench, PictureUrls()
+        self.message, self.found, self.turn = sessions_layout()
+        self.chosen, self.pending, self.running = gr.State(""), gr.State(("", "")), gr.State("")
 
-    def _layout(self) -> None:
-        with gr.Row():
-            self.query = gr.Textbox(
-                label="Search",
-                placeholder="Words of question or answer",
-                scale=3,
-                min_width=200,
-                max_length=500,
-                elem_id="search",
-            )
-            self.checkpoint = gr.Dropdown([ANY], value=ANY, label="Checkpoint", allow_custom_value=True, scale=2, min_width=140)
-            self.panel = gr.Dropdown([ANY], value=ANY, label="Panel", allow_custom_value=True, scale=1, min_width=110)
-            self.rating = gr.Dropdown(list(RATINGS), value=ANY, label="Rating", scale=1, min_width=110)
-            self.since = gr.Textbox(label="From", placeholder="2026-01-31", scale=1, min_width=110, max_length=30)
-            self.until = gr.Textbox(label="To", placeholder="2026-12-31", scale=1, min_width=110, max_length=30)
-        self.message = component("message", visible=False, elem_id="sessions-error")
-        self.list = component("runs", elem_id="runs")
-        self.chosen = gr.State("")
-        with gr.Column(visible=False) as self.box:
-            with gr.Row(elem_classes="fv-tools", equal_height=True):
-                self.open = gr.Button("Open in Chat", size="sm", variant="primary", min_width=110, elem_id="open-run")
-                self.replay = gr.Button("Replay", size="sm", min_width=90, elem_id="replay")
-                self.link = gr.Textbox(label="Link to this turn", interactive=False, buttons=["copy"], min_width=200)
-            self.detail = component("detail", elem_id="detail")
-            with gr.Row():
-                self.value = gr.Radio(
-                    [("good", 1), ("not rated", 0), ("bad", -1)], label="Rating", value=0, scale=1, min_width=200
-                )
-                self.note = gr.Textbox(label="Note", lines=1, max_length=4000, scale=3, min_width=200, elem_id="note")
-                self.keep = gr.Button("Save rating and note", size="sm", scale=0, min_width=150, elem_id="save-note")
-            with gr.Row(elem_classes="fv-tools"):
-                self.export = gr.Button("Export its session", size="sm", min_width=140, elem_id="export")
-                self.delete_run = gr.Button("Delete this turn", size="sm", min_width=130, elem_id="delete-run")
-                self.delete_session = gr.Button("Delete its session", size="sm", min_width=140, elem_id="delete-session")
-            with gr.Column(visible=False) as self.sure:
-                self.warning = gr.Markdown()
-                with gr.Row():
-                    self.yes = gr.Button("Delete", size="sm", variant="stop", min_width=90, elem_id="delete-yes")
-                    self.no = gr.Button("Keep", size="sm", min_width=90)
-        self.pending = gr.State(("", ""))
-        self.file = gr.File(label="Exported session", visible=False, interactive=False)
-        with gr.Accordion("Import a session", open=False):
-            self.upload = gr.File(
-                label="A zip that Export made", file_types=[".zip"], type="filepath", height=120, elem_id="import"
-            )
-
-    def _wire(self) -> None:
-        b = self.bench
-        quick = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
-        filters = [self.query, self.checkpoint, self.panel, self.rating, self.since, self.until]
-        found = [self.list, self.message, self.checkpoint, self.panel]
-        for component_ in filters:
-            component_.change(self.find, [*filters, self.chosen], found, **quick)
-        gr.on([b.specimen.change, b.opened.change], self.find, [*filters, self.chosen], found, **quick)
-        detail = [self.chosen, self.box, self.detail, self.value, self.note, self.link, self.sure, self.message]
-        self.list.open(self.show, None, detail, **quick)
-        b.specimen.act(self.find_again, None, [*detail, b.tabs], **quick)
-        self.open.click(
-            self.open_in_chat, [self.chosen, b.state], [b.state, b.opened, b.remembered, b.tabs, self.message], **quick
-        )
-        self.replay.click(
-            self.replay_run,
-            self.chosen,
-            [self.detail, self.message],
-            show_progress="hidden",
-            api_visibility="private",
-            concurrency_id=MODEL_QUEUE,
-            concurrency_limit=MODEL_LIMIT,
-        )
-        saved = gr.on([self.keep.click, self.note.submit], self.rate, [self.chosen, self.value, self.note], self.message, **quick)
-        saved.then(self.find, [*filters, self.chosen], found, **quick)
-        self.export.click(self.export_session, self.chosen, [self.file, self.message], **quick)
-        self.delete_run.click(self.ask_delete, [self.chosen, gr.State("turn")], [self.sure, self.warning, self.pending], **quick)
-        self.delete_session.click(
-            self.ask_delete, [self.chosen, gr.State("session")], [self.sure, self.warning, self.pending], **quick
-        )
-        self.no.click(lambda: gr.Column(visible=False), None, self.sure, **quick)
-        gone = self.yes.click(
-            self.delete, [self.pending, b.state], [self.sure, self.box, self.message, b.state, b.opened, b.remembered], **quick
-        )
-        gone.then(self.find, [*filters, self.chosen], found, **quick)
-        brought = self.upload.upload(self.bring, self.upload, [self.message, self.upload], **quick)
-        brought.then(self.find, [*filters, self.chosen], found, **quick)
-        gr.api(self.sessions_search, api_name="sessions_search")
+    def wire(self) -> None:
+        b, t = self.bench, self.turn
+        given = {*self.found.filters, self.found.upload, self.chosen, self.pending, self.running, t.value, t.note, b.state}
+        shown = {
+            self.message, self.found.list, self.found.upload, *self.found.filters[1:3], self.chosen, self.pending, self.running,
+            t.box, t.detail, t.value, t.note, t.replay, t.halt, t.file, t.sure, t.warning,
+            b.state, b.opened, b.remembered, b.tabs,
+        }  # fmt: skip
+        changes = [part.change for part in self.found.filters]
+        gr.on([*changes, b.opened.change, b.tabs.select], self.find, given, shown, **QUICK)
+        self.found.list.open(self.show, given, shown, **QUICK)
+        b.specimen.act(self.find_again, given, shown, **QUICK)
+        t.open.click(self.open_in_chat, given, shown, cancels=b.answering, **QUICK)
+        t.replay.click(self.replay, given, shown, **MODEL)
+        t.halt.click(self.halt, self.running, None, queue=False, show_progress="hidden", api_visibility="private")
+        gr.on([t.keep.click, t.note.submit], self.rate, given, shown, **QUICK)
+        t.export.click(self.export, given, shown, **QUICK)
+        t.delete_run.click(self.ask_delete_turn, given, shown, **QUICK)
+        t.delete_session.click(self.ask_delete_session, given, shown, **QUICK)
+        t.no.click(self.keep, given, shown, **QUICK)
+        t.yes.click(self.delete, given, shown, **QUICK)
+        self.found.upload.upload(self.bring, given, shown, **QUICK)
 
     # --- list ----------------------------------------------------------------------------------
 
-    def find(self, query, checkpoint, panel, rating, since, until, chosen):
+    @told
+    def find(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """The turns that match, newest first."""
-        try:
-            rows = self.bench.history.search(
-                query or "",
-                checkpoint="" if checkpoint in (ANY, None) else checkpoint,
-                panel="" if panel in (ANY, None) else panel,
-                rating=RATINGS.get(rating),
-                since=since or "",
-                until=until or "",
-                limit=LIMIT,
-            )
-        except WorkbenchError as error:
-            return gr.skip(), gr.HTML(str(error), visible=True), gr.skip(), gr.skip()
-        usage = self.bench.history.usage()
-        many = " or more" if len(rows) == LIMIT else ""
-        taken = human_bytes(usage.database_bytes + usage.blob_bytes)
-        caption = f"{len(rows)}{many} turns, newest first. The log takes {taken}."
-        names = sorted({row.checkpoint for row in rows} | {c.name for c in self.bench.builtin})
-        value = {"rows": [run_line(row) for row in rows], "chosen": chosen, "caption": caption, "empty": "No turn matches."}
-        return value, gr.HTML(visible=False), gr.Dropdown([ANY, *names]), gr.Dropdown([ANY, *sorted({row.panel for row in rows})])
+        yield {**self._list(values), self.message: gr.HTML(visible=False)}
 
-    def sessions_search(
-        self, query: str = "", checkpoint: str = "", panel: str = "", since: str = "", until: str = "", limit: int = 100
-    ) -> list[dict[str, Any]]:
-        """Logged turns whose question or answer has all these words, newest first."""
-        try:
-            rows = self.bench.history.search(
-                query, checkpoint=checkpoint, panel=panel, since=since, until=until, limit=max(1, min(int(limit), 1000))
-            )
-        except WorkbenchError as error:
-            raise gr.Error(str(error)) from error
-        names = (
-            "id",
-            "session",
-            "panel",
-            "checkpoint",
-            "question",
-            "answer",
-            "status",
-            "started_at",
-            "rating",
-            "note",
-            "new_tokens",
-            "visual_tokens",
-        )
-        return [{name: getattr(row, name) for name in names} for row in rows]
+    def _list(self, values: Values) -> Values:
+        query, checkpoint, panel, rating, since, until = (values.get(part) for part in self.found.filters)
+        history = self.bench.history
+        rows = history.search(
+            _text(query), checkpoint=_wanted(checkpoint), panel=_wanted(panel), rating=RATINGS.get(rating),
+            since=_text(since), until=_text(until), limit=LIMIT,
+        )  # fmt: skip
+        usage = history.usage()
+        taken = human_bytes(usage.database_bytes + usage.blob_bytes)
+        count = "1 turn" if len(rows) == 1 else f"{len(rows)} turns"
+        most = f"The newest {LIMIT} turns that match" if len(rows) == LIMIT else count
+        names = {row.checkpoint for row in rows} | {c.name for c in self.bench.builtin} | {_wanted(checkpoint)} - {""}
+        kinds = {row.panel for row in rows} | {*PANELS, _wanted(panel)} - {""}
+        sessions = {session.id: session for session in history.sessions(1000)}
+        return {
+            self.found.list: {
+                "rows": run_lines(rows, sessions),
+                "chosen": values.get(self.chosen) or "",
+                "caption": f"{most}, newest first. The log takes {taken}.",
+                "empty": "No turn matches.",
+            },
+            self.found.filters[1]: gr.Dropdown([ANY, *sorted(names)]),
+            self.found.filters[2]: gr.Dropdown([ANY, *sorted(kinds)]),
+        }
 
     # --- one turn ------------------------------------------------------------------------------
 
-    def show(self, event: gr.EventData):
-        return self._detail(str(event.run))
+    @told
+    def show(self, values: Values, event: gr.EventData) -> Iterator[Values]:
+        """The turn chosen in the list."""
+        yield self._detail(sent(event, "run", str))
 
-    def find_again(self, event: gr.EventData):
+    @told
+    def find_again(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """From the bench to this turn in the list. Other buttons of the bench are not for this panel."""
-        if event.action != "find":
-            return tuple(gr.skip() for _ in range(9))
-        return *self._detail(str(event.run)), gr.Tabs(selected="sessions")
+        if sent(event, "action", str) == "find":
+            run_id = sent(event, "run", str)
+            listed = self._list({**values, self.chosen: run_id})
+            yield {**self._detail(run_id), **listed, self.bench.tabs: gr.Tabs(selected="sessions")}
 
-    def _detail(self, run_id: str):
-        try:
-            record = self.bench.history.run(run_id)
-        except WorkbenchError as error:
-            return "", gr.Column(visible=False), None, 0, "", "", gr.Column(visible=False), gr.HTML(str(error), visible=True)
-        return (
-            run_id,
-            gr.Column(visible=True),
-            detail_view(record, self.urls),
-            record.row.rating,
-            record.row.note,
-            f"?run={run_id}",
-            gr.Column(visible=False),
-            gr.HTML(visible=False),
-        )
+    def _detail(self, run_id: str) -> Values:
+        record, t = self.bench.history.run(run_id), self.turn
+        return {
+            self.chosen: run_id,
+            self.message: gr.HTML(visible=False),
+            t.box: gr.Column(visible=True),
+            t.detail: detail_view(record, self.urls),
+            t.value: record.row.rating,
+            t.note: record.row.note,
+            t.sure: gr.Column(visible=False),
+            t.file: gr.File(visible=False),
+        }
 
-    def replay_run(self, run_id: str) -> Iterator[tuple[Any, Any]]:
+    @told
+    def replay(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """Answer the same prompt again with the same settings, and compare token by token."""
-        try:
-            record = self.bench.history.run(run_id)
-            events = []
-            for event in self.bench.core.generate(
-                record.checkpoint, record.prompt, record.options, panel="replay", group=record.row.id
-            ):
-                events.append(event)
-            yield detail_view(record, self.urls, compared(record, events)), gr.HTML(visible=False)
-        except WorkbenchError as error:
-            yield gr.skip(), gr.HTML(str(error), visible=True)
+        t, record = self.turn, self.bench.history.run(values[self.chosen])
+        asked = Asked(whole(record), record.checkpoint, record.options, "", None)
+        yield {t.replay: gr.Button(visible=False), t.halt: gr.Button(visible=True), self.running: asked.run_id}
+        progress = Progress(asked.run_id)
+        for progress in run(self.bench, asked, panel="replay", group=record.row.id):
+            text = f"Replaying. {progress.stage}"
+            yield {t.detail: detail_view(record, self.urls, {"same": True, "text": text, "tokens": [], "answer": ""})}
+        idle = {t.replay: gr.Button(visible=True), t.halt: gr.Button(visible=False), self.running: ""}
+        if progress.error:
+            yield {**idle, t.detail: detail_view(record, self.urls), self.message: gr.HTML(progress.error, visible=True)}
+            return
+        yield {**idle, t.detail: detail_view(record, self.urls, compared(record, progress.tokens, progress.answer))}
 
-    def open_in_chat(self, run_id: str, state: SessionState):
+    def halt(self, run_id: str) -> None:
+        """End the running replay."""
+        self.bench.core.stop(run_id)
+
+    @told
+    def open_in_chat(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """The chat stands at this turn, whatever session it is of."""
-        try:
-            row = self.bench.history.run(run_id).row
-            self.bench.history.set_current(row.session, row.id)
-        except WorkbenchError as error:
-            return gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.HTML(str(error), visible=True)
-        state = replace(state, session=row.session, run_id=row.id, editing=None)
-        return state, (row.session, row.id), row.session, gr.Tabs(selected="chat"), gr.HTML(visible=False)
+        b = self.bench
+        row = b.history.run(values[self.chosen]).row
+        if not row.session and row.group:  # a replay belongs to the turn it repeats
+            row = b.history.run(row.group).row
+        b.history.set_current(row.session, row.id)
+        state = replace(b.state_of(b.history.session(row.session), values[b.state].checkpoint), run_id=row.id)
+        opened = opening(row.session, row.id)
+        yield {b.state: state, b.opened: opened, b.remembered: row.session, b.tabs: gr.Tabs(selected="chat")}
 
-    def rate(self, run_id: str, value: int, note: str):
-        try:
-            self.bench.history.rate(run_id, int(value), note)
-        except WorkbenchError as error:
-            return gr.HTML(str(error), visible=True)
+    @told
+    def rate(self, values: Values, event: gr.EventData) -> Iterator[Values]:
+        value = values.get(self.turn.value)
+        self.bench.history.rate(values[self.chosen], value if value in (-1, 0, 1) else 0, _text(values.get(self.turn.note)))
         gr.Info("Saved.")
-        return gr.HTML(visible=False)
+        yield {**self._list(values), self.message: gr.HTML(visible=False)}
 
-    def export_session(self, run_id: str):
-        try:
-            path = self.bench.export_zip(self.bench.history.run(run_id).row.session)
-        except WorkbenchError as error:
-            return gr.skip(), gr.HTML(str(error), visible=True)
-        return gr.File(path, visible=True), gr.HTML(visible=False)
+    # --- whole sessions ------------------------------------------------------------------------
 
-    def bring(self, path: str | None):
-        if path is None:
-            return gr.skip(), gr.skip()
-        try:
-            session = self.bench.history.session(self.bench.import_zip(path))
-        except WorkbenchError as error:
-            return gr.HTML(str(error), visible=True), None
-        gr.Info(f"Imported {session.runs} turns.")
-        return gr.HTML(visible=False), None
+    @told
+    def export(self, values: Values, event: gr.EventData) -> Iterator[Values]:
+        path = self.bench.export_zip(self.bench.history.run(values[self.chosen]).row.session)
+        yield {self.turn.file: gr.File(path, visible=True), self.message: gr.HTML(visible=False)}
 
-    def ask_delete(self, run_id: str, what: str):
+    @told
+    def bring(self, values: Values, event: gr.EventData) -> Iterator[Values]:
+        """An exported session comes in as a new one."""
+        path = values.get(self.found.upload)
+        if not path:
+            return
+        yield {self.found.upload: None}
+        session = self.bench.history.session(self.bench.import_zip(path))
+        gr.Info("Imported 1 turn." if session.runs == 1 else f"Imported {session.runs} turns.")
+        yield {**self._list(values), self.message: gr.HTML(visible=False)}
+
+    @told
+    def ask_delete_turn(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """Ask once, saying what goes."""
-        row = self.bench.history.run(run_id).row
-        if what == "turn":
-            text = "Delete this turn, its answer, and pictures no other turn uses? Turns that follow it stay."
-            return gr.Column(visible=True), text, ("turn", run_id)
-        session = self.bench.history.session(row.session)
-        text = (
-            f"Delete the whole session: {session.runs} turns, their answers and pictures no other session uses? "
-            "This cannot be undone."
-        )
-        return gr.Column(visible=True), text, ("session", row.session)
+        row = self.bench.history.run(values[self.chosen]).row
+        text = "Delete this turn, its answer, and pictures that no other turn uses? Turns after it stay. This cannot be undone."
+        yield self._asking(text, ("turn", row.id))
 
-    def delete(self, pending: tuple[str, str], state: SessionState):
-        what, id_ = pending
-        try:
-            gone = self.bench.history.delete_runs([id_]) if what == "turn" else self.bench.history.delete_session(id_)
-        except WorkbenchError as error:
-            return gr.Column(visible=False), gr.skip(), gr.HTML(str(error), visible=True), gr.skip(), gr.skip(), gr.skip()
-        gr.Info(f"Deleted {gone.runs} turns and {gone.images} pictures ({human_bytes(gone.size_bytes)}).")
-        if what == "session" and id_ == state.session:
-            state = replace(state, session=self.bench.history.new_session(client="browser"), run_id=None, editing=None)
+    @told
+    def ask_delete_session(self, values: Values, event: gr.EventData) -> Iterator[Values]:
+        """Ask once, saying what goes."""
+        session = self.bench.history.session(self.bench.history.run(values[self.chosen]).row.session)
+        many = "1 turn with its answer" if session.runs == 1 else f"{session.runs} turns with their answers"
+        text = f"Delete the whole session: {many}, and pictures that no other session uses? This cannot be undone."
+        yield self._asking(text, ("session", session.id))
+
+    def _asking(self, text: str, pending: tuple[str, str]) -> Values:
+        return {self.turn.sure: gr.Column(visible=True), self.turn.warning: text, self.pending: pending}
+
+    @told
+    def keep(self, values: Values, event: gr.EventData) -> Iterator[Values]:
+        """Nothing is deleted."""
+        yield {self.turn.sure: gr.Column(visible=False), self.pending: ("", "")}
+
+    @told
+    def delete(self, values: Values, event: gr.EventData) -> Iterator[Values]:
+        """What was asked about goes; a page that stood there stands elsewhere."""
+        b, t, (what, id) = self.bench, self.turn, values[self.pending]
+        if not id:
+            return
+        gone = b.history.delete_runs([id]) if what == "turn" else b.history.delete_session(id)
+        many = "1 turn" if gone.runs == 1 else f"{gone.runs} turns"
+        gr.Info(f"Deleted {many} and {gone.images} pictures ({human_bytes(gone.size_bytes)}).")
+        state: SessionState = values[b.state]
+        if what == "session" and id == state.session:
+            state = replace(state, session=b.history.new_session(client="browser"), run_id=None, editing=None)
         else:
-            state = replace(state, run_id=self.bench.history.current(state.session), editing=None)
-        return (
-            gr.Column(visible=False),
-            gr.Column(visible=False),
-            gr.HTML(visible=False),
-            state,
-            (state.session, state.run_id),
-            state.session,
-        )
+            state = replace(state, run_id=b.history.current(state.session), editing=None)
+        yield {
+            **self._list({**values, self.chosen: ""}),
+            self.chosen: "",
+            self.pending: ("", ""),
+            self.message: gr.HTML(visible=False),
+            t.sure: gr.Column(visible=False),
+            t.box: gr.Column(visible=False),
+            b.state: state,
+            b.opened: opening(state.session, state.run_id),
+            b.remembered: state.session,
+        }
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _wanted(value: Any) -> str:
+    """A filter's choice; empty for any."""
+    return "" if value == ANY else _text(value)

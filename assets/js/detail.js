@@ -1,21 +1,28 @@
 // One logged turn in full, and a replay of it beside the first answer.
-const section = (title, node) => { const box = make('section'); box.append(make('h4', '', title), node); return box; };
+const section = (title, ...nodes) => { const box = make('section'); box.append(make('h3', '', title), ...nodes); return box; };
+const replayed = (replay) => {
+  const box = make('div', 'fv-replay'), strip = make('div', 'fv-diff'); box.setAttribute('role', 'status');
+  box.append(make('p', replay.same ? 'fv-good' : 'fv-error', replay.text));
+  for (const [first, second, same] of replay.tokens) {
+    const pair = make('span', 'fv-pair' + (same ? '' : ' off')); pair.append(make('bdi', '', shown(first)), make('bdi', '', shown(second)));
+    if (!same) pair.title = 'Differs: above the first answer, below the replay'; strip.append(pair);
+  }
+  if (replay.tokens.length) box.append(make('p', 'fv-quiet', 'Above the first answer, below the replay; what differs is underlined.'), strip);
+  return box;
+};
 const build = () => {
   const value = props.value, root = one('.fv-detail'); root.replaceChildren(); if (!value) return;
+  if (value.replay) root.append(replayed(value.replay));
   if (value.images.length) root.append(pictures(value.images));
+  for (const note of value.notes) root.append(make('p', 'fv-note', note));
   root.append(section('Question', make('div', 'fv-text', value.question)));
-  root.append(section('Answer', make('div', 'fv-text', value.answer || '(empty)')));
-  if (value.error) root.append(make('div', 'fv-error', value.error));
-  const facts = make('dl', 'fv-facts');
-  for (const [name, text] of value.facts) { facts.append(make('dt', '', name), make('dd', '', text)); }
-  root.append(facts);
-  if (value.replay) {
-    const box = make('div', 'fv-replay'); box.append(make('p', value.replay.same ? 'fv-good' : 'fv-error', value.replay.text));
-    const strip = make('div', 'fv-diff');
-    for (const [first, second, same] of value.replay.tokens) {
-      const pair = make('span', 'fv-pair' + (same ? '' : ' off')); pair.append(make('span', '', shown(first)), make('span', '', shown(second))); strip.append(pair);
-    }
-    box.append(strip); root.append(box);
-  }
+  const answer = section(value.state === 'done' ? 'Answer' : `Answer (${value.state})`, make('div', 'fv-text', value.answer || '(empty)')); root.append(answer);
+  if (value.error) answer.append(make('div', 'fv-error', value.error));
+  if (value.truth) { const truth = make('div', 'fv-truth'); truth.append(make('b', '', 'Truth of the drawing: '), value.truth); answer.append(truth); }
+  const line = make('div', 'fv-address'), link = make('a', '', turnAddress(value.run)); link.href = link.textContent;
+  line.append(button('fv-mini', 'Copy link', 'Copy the address of this turn', (e) => copy(link.href, e.currentTarget)), link); root.append(line);
+  const facts = make('dl', 'fv-facts'), more = make('details', 'fv-more'); more.open = build.more === true;
+  for (const [name, text] of value.facts) facts.append(make('dt', '', name), make('dd', '', text));
+  more.addEventListener('toggle', () => { build.more = more.open; }); more.append(make('summary', '', 'All that is logged'), facts); root.append(more);
 };
 watch('value', build); build();

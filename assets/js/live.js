@@ -1,15 +1,13 @@
 // The turn being answered. Updated about ten times a second; nothing else on the page is touched.
 const build = () => {
-  const value = props.value, root = one('.fv-live');
-  const box = scrollBox(), end = nearEnd(box);
+  const value = props.value, root = one('.fv-live'), box = scrollBox(), end = nearEnd(box);
   if (!value) { root.replaceChildren(); return; }
   let turn = root.querySelector('.fv-turn');
   if (!turn || turn.dataset.key !== value.key) {
     turn = make('article', 'fv-turn'); turn.dataset.key = value.key;
-    const asked = make('div', 'fv-asked');
+    const asked = make('div', 'fv-asked'), answered = make('div', 'fv-answered');
     if (value.images.length) asked.append(pictures(value.images));
     asked.append(make('div', 'fv-text', value.question));
-    const answered = make('div', 'fv-answered');
     answered.append(make('div', 'fv-who', value.checkpoint), make('div', 'fv-text fv-growing', ''), make('div', 'fv-stage', ''));
     turn.append(asked, answered); root.replaceChildren(turn); requestAnimationFrame(() => toEnd(box));
   }

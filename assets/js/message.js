@@ -1,3 +1,3 @@
 // One sentence, or nothing.
-const build = () => { one('.fv-error').textContent = props.value || ''; };
+const build = () => { element.querySelector('.fv-error, .fv-note').textContent = props.value || ''; };
 watch('value', build); build();
