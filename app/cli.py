@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("name", help="throughput")
     study.add_argument("--checkpoint", action="append", default=[], metavar="SPEC")
     study.add_argument("--json", action="store_true", help="print the figures last, as one line of JSON")
+    study.add_argument("--keep", action="store_true", help="write the table and the figures to studies/results, for the README")
     study.set_defaults(run=_study)
     train = commands.add_parser("train", help="make a built-in checkpoint anew; goes on where a killed run stopped")
     train.add_argument("name", help="tiny-llava")
@@ -85,9 +86,10 @@ def _serve(given: argparse.Namespace) -> int:
 
 
 def _study(given: argparse.Namespace) -> int:
-    from studies.runner import run_study
+    from studies.runner import RESULTS, run_study
 
-    return run_study(given.name, given.checkpoint, as_json=given.json, say=print)
+    keep = RESULTS if given.keep else None
+    return run_study(given.name, given.checkpoint, as_json=given.json, say=print, keep=keep)
 
 
 def _train(given: argparse.Namespace) -> int:

@@ -88,7 +88,7 @@ class Answering:
         kept = vlm.conversations.drop(self.conversation)  # taken out: a run that fails must not leave it half written
         if kept is None:
             return vlm.new_cache(), 0
-        shared = reusable(inputs, shared_prefix(kept.names, names), vlm.fast.features)
+        shared = reusable(inputs, shared_prefix(kept.names, names), vlm.fast.features and vlm.fast.ahead)
         if shared == 0 or not cut(kept.cache, shared):
             return vlm.new_cache(), 0
         return kept.cache, shared

@@ -59,14 +59,14 @@ def shared_prefix(held: Sequence[Any], wanted: Sequence[Any]) -> int:
     return next((i for i in range(limit) if held[i] != wanted[i]), limit)
 
 
-def reusable(inputs: Inputs, shared: int, features: bool) -> int:
+def reusable(inputs: Inputs, shared: int, ahead: bool) -> int:
     """The largest prefix of at most `shared` tokens that can be continued: never from inside a picture.
 
-    Without the feature path a prefix is usable only if no picture comes after it.
+    Unless `ahead`, a prefix is usable only if no picture comes after it.
     """
     if len(inputs.visual) == 0:
         return shared
-    if not inputs.images or not features:
+    if not inputs.images or not ahead:
         return shared if shared > int(inputs.visual[-1]) else 0
     return next((start for start, end in image_spans(inputs) if start < shared < end), shared)
 
@@ -76,11 +76,13 @@ def cut(cache: DynamicCache, length: int) -> bool:
     surplus = cache.get_seq_length() - length
     if surplus <= 0:
         return surplus == 0
+    filled = [layer for layer in cache.layers if layer.is_initialized]  # a layer that looks at pictures may not be
     try:
-        cache.crop(-surplus)
+        for layer in filled:
+            layer.crop(-surplus)
     except (RuntimeError, ValueError):  # a sliding window that is full, a recurrent state
         return False
-    return all(layer.get_seq_length() == length for layer in cache.layers if layer.is_initialized)
+    return all(layer.get_seq_length() == length for layer in filled)
 
 
 def whole_tokens(cache: DynamicCache) -> int:

@@ -34,20 +34,21 @@ QUESTIONS = ("Is there a red circle in the image?", "Is there anything blue?", "
 ANSWERS = (("Yes, one.",), ("Nothing at all",))
 CANDIDATES = 20
 TALK = "self-test"
+AHEAD = "What stands before a picture is read anew each time"
 
 Numbers = Mapping[Any, float]
 Check = Callable[[], bool]
 
 
 def run(vlm: VisionLanguageModel) -> None:
-    """Set `vlm.fast` from what agrees. About seven prefills of a small picture and a question.
+    """Set `vlm.fast` from what agrees. About nine prefills of a small picture and a question.
 
     Raises Unsupported where the checkpoint cannot answer at all.
     """
     begun = time.perf_counter()
     fast, test = vlm.fast, _Test(vlm)
     could_take_features = fast.features
-    fast.features = fast.extend = fast.reuse = False
+    fast.features = fast.extend = fast.reuse = fast.ahead = False
     fast.notes.clear()
     test.read_long_way()
     fast.features = fast.reuse = could_take_features
@@ -58,6 +59,9 @@ def run(vlm: VisionLanguageModel) -> None:
         fast.features = test.holds("No encoder cache", test.features_agree)
     fast.reuse = True
     fast.reuse = test.holds("No reuse across turns", test.reuse_agrees)
+    if fast.reuse and fast.features:
+        fast.ahead = True
+        fast.ahead = test.holds(AHEAD, test.reuse_ahead_agrees)
     fast.extend = True
     fast.extend = test.holds("Given answers are written token by token", test.reading_agrees)
     fast.scoring = test.scoring_mode() if fast.extend else "stepped"
@@ -115,12 +119,17 @@ class _Test:
         self.vlm.fast.reuse = False
         return self._agree(what, on, self._answer(self.later)) and self._agree(what, back, self.wanted)
 
-    def _interrupt(self) -> None:
+    def reuse_ahead_agrees(self) -> bool:
+        """A conversation is begun anew with a picture, its first words kept."""
+        self._interrupt("another " + TALK)
+        return self._agree(AHEAD, self._answer(self.first, "another " + TALK), self.wanted)
+
+    def _interrupt(self, conversation: str = "") -> None:
         """Ask something else, to see what the model remembers of it. Some take no prompt without a picture."""
         try:
-            self._answer(ask(QUESTIONS[2]))
+            self._answer(ask(QUESTIONS[2]), conversation)
         except PromptError:
-            self._answer(self.other)
+            self._answer(self.other, conversation)
 
     def reading_agrees(self) -> bool:
         """One forward pass over a question and its answer, against `generate` made to write the answer."""

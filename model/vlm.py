@@ -34,14 +34,15 @@ class FastPaths:
     """Which short cuts equal the long way on this checkpoint. Found by `selftest`, never by name.
 
     `features`: encoder outputs stand in for pixels. `extend`: a given beginning of an answer is read at once
-    with the prompt. `reuse`: a later turn starts from the keys and values of the one before. `scoring`: how
-    given answers are scored. `reach`: up to how many tokens `reuse` and shared scoring were found equal; None
+    with the prompt. `reuse`: a later turn starts from the keys and values of the one before. `ahead`: so does one
+    with a picture after them. `scoring`: how given answers are scored. `reach`: up to how many tokens `reuse` and shared scoring were found equal; None
     where no layer has a window that more tokens would leave. `notes` say why not.
     """
 
     features: bool = False
     extend: bool = False
     reuse: bool = False
+    ahead: bool = False
     scoring: ScoringMode = "stepped"
     reach: int | None = None
     notes: list[str] = field(default_factory=list)

@@ -23,7 +23,7 @@ class Report:
     def table(self) -> str:
         """The rows as a Markdown table, with the notes below."""
         lines = ["| what | value | how |", "|---|---:|---|", *(f"| {what} | {value} | {how} |" for what, value, how in self.rows)]
-        return "\n".join([f"## {self.title}", "", *lines, *(f"\n{note}" for note in self.notes)])
+        return "\n".join([f"**{self.title}**", "", *lines, *(f"\n{note}" for note in self.notes)])
 
 
 @dataclass(frozen=True)

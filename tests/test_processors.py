@@ -171,7 +171,7 @@ def test_video_is_refused_with_a_sentence(name: str, checkpoint: Callable[[str],
     assert isinstance(processor.video_processor, NoVideo)
     frames = np.zeros((4, 56, 56, 3), np.uint8)
     with pytest.raises(Unsupported, match="give those as pictures"):
-        processor(text=processor.video_token, videos=[frames], return_tensors="pt")
+        processor(text=processor.video_token, videos=[[frames]], return_tensors="pt")
     assert type(processor).__name__ in repr(processor)
 
 

@@ -12,14 +12,16 @@ import pytest
 import torch
 from conftest import Bed
 from fakes import picture, tokens
-from transformers import DynamicCache, LlamaTokenizer
+from transformers import LlamaTokenizer
+from transformers.cache_utils import DynamicLayer
 from zoo import BUILDERS, SQUARE
 from zoo_parts import CLIP_COLOURS, save, sentencepiece, token_id, tower
 
-from model import scoring, selftest
+from model import answering, scoring, selftest
 from model.checkpoint import parse_spec
 from model.core import Core
 from model.errors import Unsupported
+from model.families.base import Inputs
 from model.families.qwen2_vl import Qwen2VL
 from model.options import Options
 from model.prompt import ask
@@ -121,18 +123,37 @@ def test_features_that_are_wrong_are_not_used(own_bed: Bed, monkeypatch: pytest.
 def test_reuse_that_is_wrong_after_a_cut_is_not_used(own_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache that goes on well and takes back badly, as a recurrent state would."""
     vlm = own_bed.vlm("llava_clip")
+    right = DynamicLayer.crop
 
-    class Forgetful(DynamicCache):
-        def crop(self, tokens: int) -> None:
-            super().crop(tokens)
-            self.layers[0].keys = torch.roll(self.layers[0].keys, 1, -2)
+    def forgetful(layer: DynamicLayer, tokens: int) -> None:
+        right(layer, tokens)
+        layer.keys = torch.roll(layer.keys, 1, -2)
 
-    config = vlm.parts.config.get_text_config()
-    monkeypatch.setattr(vlm, "new_cache", lambda: Forgetful(config=config))
+    monkeypatch.setattr(DynamicLayer, "crop", forgetful)
     again(own_bed, vlm)
     assert not vlm.fast.reuse
     assert any("No reuse across turns: results differ" in note for note in vlm.fast.notes)
     assert vlm.fast.features
+
+
+def test_a_picture_after_reused_words_that_is_read_wrong_is_read_with_them(own_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gemma 3 in transformers before 5.21: a chunk that begins after the first words masks its picture as if it were text."""
+    vlm = own_bed.vlm("llava_clip")
+    right = answering.Answering._read
+
+    def wrong(self: answering.Answering, inputs: Inputs, reused: int) -> dict[str, Any]:
+        arguments = right(self, inputs, reused)
+        if 0 < reused <= int(inputs.visual[0]):
+            seen = copy.copy(arguments["mm_encoder_outputs"]["image"])
+            seen["pooler_output"] = [part * 1.1 for part in seen.pooler_output]
+            arguments["mm_encoder_outputs"] = {"image": seen}
+        return arguments
+
+    monkeypatch.setattr(answering.Answering, "_read", wrong)
+    again(own_bed, vlm)
+    assert vlm.fast.reuse
+    assert not vlm.fast.ahead
+    assert any(note.startswith("What stands before a picture is read anew each time: results differ") for note in vlm.fast.notes)
 
 
 def test_a_model_that_remembers_another_prompt_is_not_reused(own_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
