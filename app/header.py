@@ -14,7 +14,7 @@ from model import Checkpoint, Loading, WorkbenchError, parse_spec
 from model.families.base import Capability
 from panels._html import component
 from panels._turns import size_text
-from panels.base import QUICK, Bench, SessionState, explained, sent
+from panels.base import QUICK, Bench, SessionState, explained, sent, warn
 
 BADGES = {
     Capability.GENERATE: ("answers", "It answers questions"),
@@ -148,7 +148,7 @@ class Header:
             if name != self.bench.history.session(state.session).name:
                 self.bench.history.rename(state.session, name)
         except WorkbenchError as error:
-            gr.Warning(str(error))
+            warn(str(error))
             return gr.skip()
         return name
 

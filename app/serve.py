@@ -22,7 +22,8 @@ from .store import Store
 
 log = logging.getLogger(__name__)
 MAX_WAITING = 64
-MAX_UPLOAD = "25mb"
+MAX_UPLOAD, MAX_PUBLIC_UPLOAD = "500mb", "25mb"
+"""Pictures have a limit of their own, and a sentence; a session with many of them is larger."""
 
 
 def serve(settings: Settings) -> None:
@@ -83,7 +84,7 @@ def launch(demo: gr.Blocks, settings: Settings) -> None:
             quiet=True,
             show_error=False,
             share=False,
-            max_file_size=MAX_UPLOAD,
+            max_file_size=MAX_PUBLIC_UPLOAD if settings.public else MAX_UPLOAD,
             blocked_paths=[str(settings.data)],
             enable_monitoring=False,
             run_history=False,

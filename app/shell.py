@@ -12,7 +12,7 @@ from model import Checkpoint, Core, WorkbenchError, parse_spec
 from model.checkpoint import builtin_folders
 from panels import panels
 from panels._html import component
-from panels.base import QUICK, Bench, Panel, SessionState, opening
+from panels.base import QUICK, Bench, Panel, SessionState, opening, warn
 
 from .header import BADGES, Header, spec_text
 from .history import History
@@ -118,5 +118,5 @@ def _session_of(bench: Bench, run_id: str) -> str | None:
         bench.history.set_current(row.session, row.id)
         return row.session
     except WorkbenchError as error:
-        gr.Warning(str(error))
+        warn(str(error))
         return None

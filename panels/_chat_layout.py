@@ -60,11 +60,11 @@ def chat_layout(tokens_of: Callable[[str], dict[str, Any]]) -> ChatParts:
 
 
 def _question_box() -> gr.MultimodalTextbox:
+    """Takes files of any type: Gradio would refuse one in a note that reads its name as HTML. `composer` says what is wrong."""
     return gr.MultimodalTextbox(
         show_label=False,
         label="Question",
         placeholder="Ask about the picture",
-        file_types=["image"],
         file_count="multiple",
         max_plain_text_length=200_000,
         max_lines=8,

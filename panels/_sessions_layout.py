@@ -52,7 +52,7 @@ def sessions_layout() -> tuple[gr.HTML, Found, Turn]:
         with gr.Column(scale=5, min_width=320):
             runs = component("runs", elem_id="runs")
             with gr.Accordion("Import a session", open=False):
-                upload = gr.File(label="A zip that Export made", file_types=[".zip"], height=110, elem_id="import")
+                upload = gr.File(label="A zip that Export made", height=110, elem_id="import")
         with gr.Column(scale=4, min_width=320, visible=False, elem_classes="fv-turnbox") as box:
             turn = _turn(box)
     return message, Found(filters, runs, upload), turn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -154,6 +155,11 @@ def guarded(steps: Generator[dict[Any, Any]], place: gr.HTML) -> Iterator[dict[A
         told = {place: gr.HTML(explained(error), visible=True)}
     if told is not None:
         yield told
+
+
+def warn(text: str) -> None:
+    """A passing note at the page's corner. Gradio reads it as HTML, and would load a picture named in it."""
+    gr.Warning(html.escape(text))
 
 
 def explained(error: Exception) -> str:
