@@ -24,9 +24,9 @@ def add_chat_api(bench: Bench) -> None:
         inputs: dict[str, Any] = {
             "question": gr.Textbox(label="question"),
             "images": gr.File(label="images", file_count="multiple", type="filepath"),
-            "checkpoint": gr.Textbox(label="checkpoint"),
-            "session": gr.Textbox(label="session"),
-            "system": gr.Textbox(label="system"),
+            "checkpoint": gr.Textbox("", label="checkpoint"),
+            "session": gr.Textbox("", label="session"),
+            "system": gr.Textbox("", label="system"),
             "temperature": gr.Number(0, label="temperature"),
             "top_p": gr.Number(1, label="top_p"),
             "max_new_tokens": gr.Number(LENGTH.default, label="max_new_tokens"),
