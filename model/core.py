@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,15 +15,19 @@ from .calls import Heard
 from .checkpoint import Checkpoint, parse_spec
 from .encoder_cache import EncoderCache
 from .errors import WorkbenchError
-from .events import Event, Finished, Loading, Queued, Waiting
+from .events import Event, Finished, Found, Loading, Queued, Share, Waiting
 from .families import family_for
 from .families.base import Capability, Family, SeenPicture
 from .files import check_kind
+from .generation import Interrupted
 from .grid import ImageGrid
+from .looking import subject_of
 from .options import Options
 from .pool import CheckpointStatus, Pool
+from .progress import Run
 from .prompt import ImagePart, Prompt, ask
 from .recorder import CallStart, NullRecorder, Recorder, Status, new_id
+from .subject import Subject
 from .vlm import VisionLanguageModel
 from .worker import Emit, Worker
 
@@ -174,6 +178,33 @@ class Core:
     def forced(self, checkpoint: Checkpoint, prompt: Prompt, answer: str) -> np.ndarray:
         """Whether each token of an answer is the most likely one after the true tokens before it. bool [tokens]."""
         return self._run(checkpoint, lambda vlm: scoring.forced(vlm, prompt, answer))
+
+    def examine(
+        self, checkpoint: Checkpoint, prompt: Prompt, answer: str | Sequence[int], work: Callable[[Subject, Run], T]
+    ) -> Iterator[Event | Share | Found[T]]:
+        """Some work on an answer, given as text or as token ids: Share as it goes on, Found with its value at the end.
+
+        Closing the iterator ends the work at its next step, and then there is no Found. `work` runs on the model
+        thread and should return arrays, not tensors. Raises WorkbenchError where `next` is called.
+        """
+        stop = threading.Event()
+
+        def job(emit: Emit, stop: threading.Event) -> None:
+            vlm = self.pool[checkpoint]
+            ids = scoring.answer_ids(vlm, prompt, answer) if isinstance(answer, str) else answer
+            with suppress(Interrupted):
+                run = Run(stop, lambda share: emit(Share(share)))
+                emit(Found(vlm.sparing(lambda: work(subject_of(vlm, prompt, ids), run))))
+
+        yield from self._loading(checkpoint, stop)
+        yield from self.worker.stream(job, stop)
+
+    def examined(
+        self, checkpoint: Checkpoint, prompt: Prompt, answer: str | Sequence[int], work: Callable[[Subject, Run], T]
+    ) -> T:
+        """The value of some work on an answer, waited for."""
+        events = self.examine(checkpoint, prompt, answer, work)
+        return next(event.value for event in events if isinstance(event, Found))
 
     def look(self, checkpoint: Checkpoint, prompt: Prompt) -> Sight:
         """What the model sees of a prompt, without running it."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from .grid import ImageGrid
+
+T = TypeVar("T")
 
 Reason = Literal["end", "length", "stopped"]
 
@@ -101,3 +103,17 @@ class Finished:
 
 
 Event = Queued | Waiting | Loading | Encoded | Prefilled | Token | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How much of a long piece of work is done, from 0 to 1."""
+
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[T]):
+    """What a piece of work on an answer came to. The last event of `Core.examine`."""
+
+    value: T

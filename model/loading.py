@@ -116,8 +116,8 @@ def load_parts(checkpoint: Checkpoint, files: Files, placement: Placement, say: 
             f"{_smaller(checkpoint, placement)}"
         )
     parts = Parts(
-        model.eval(), found.tokenizer, found.image_processor, found.processor, found.chat_template, placement.device,
-        placement.dtype, warnings=warnings,
+        model.eval().requires_grad_(False), found.tokenizer, found.image_processor, found.processor, found.chat_template,
+        placement.device, placement.dtype, warnings=warnings,
     )  # fmt: skip
     parts.control = control_tokens(parts)
     return family_for(files.config), parts

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -35,8 +36,8 @@ class FastPaths:
 
     `features`: encoder outputs stand in for pixels. `extend`: a given beginning of an answer is read at once
     with the prompt. `reuse`: a later turn starts from the keys and values of the one before. `ahead`: so does one
-    with a picture after them. `scoring`: how given answers are scored. `reach`: up to how many tokens `reuse` and shared scoring were found equal; None
-    where no layer has a window that more tokens would leave. `notes` say why not.
+    with a picture after them. `scoring`: how given answers are scored. `reach`: up to how many tokens `reuse` and
+    shared scoring were found equal; None where no layer has a window that more tokens would leave. `notes` say why not.
     """
 
     features: bool = False
@@ -76,6 +77,8 @@ class VisionLanguageModel:
         self.size_bytes = model_bytes(parts.model)
         self.context_tokens: int | None = parts.config.get_text_config().to_dict().get("max_position_embeddings")
         """How many tokens fit, prompt and answer together; None where the config does not say."""
+        self.subjects: OrderedDict[Hashable, Any] = OrderedDict()
+        """Answers being looked into; `looking` keeps them."""
         self.used_at = time.monotonic()
 
     @property
@@ -141,6 +144,7 @@ class VisionLanguageModel:
     def forget(self) -> None:
         """Let go of everything cached for this checkpoint."""
         self.conversations.drop_if(lambda key: True)
+        self.subjects.clear()
         self.encoder_cache.forget(self.owner)
 
     def sparing(self, work: Callable[[], T]) -> T:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from ..errors import Unsupported
 from ..grid import ImageGrid
 from ..memory import ByteCache
 from ..prompt import Prompt
@@ -100,6 +101,19 @@ class SeenPicture:
     box: tuple[float, float, float, float] | None
 
 
+@dataclass(frozen=True)
+class TowerPlaces:
+    """Where one picture's visual tokens come from in the vision tower.
+
+    `tokens` int64 [n] index the prompt's visual tokens; `positions` int64 [n, p] are the p patches of each in
+    the picture's own sequence. `offset` is where that begins when the tower takes all pictures in one sequence.
+    """
+
+    tokens: np.ndarray
+    positions: np.ndarray
+    offset: int = 0
+
+
 class Family(ABC):
     """How one family of checkpoints is asked and looked into. One file, no state."""
 
@@ -130,3 +144,7 @@ class Family(ABC):
     def forget_prompt(self, parts: Parts) -> None:
         """Make the model let go of what it keeps, outside keys and values, of the prompt before. Most keep nothing."""
         return None
+
+    def tower_places(self, parts: Parts, inputs: Inputs) -> list[TowerPlaces]:
+        """For each picture, which patches of the tower its visual tokens stand for. Raises Unsupported where it is not known."""
+        raise Unsupported(f"It is not known which patches of its tower the visual tokens of {self.title} stand for.")

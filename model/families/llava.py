@@ -19,7 +19,7 @@ from ..pixels import to_uint8
 from ..prompt import Prompt
 from ..tokens import encode, extend, place_pictures, preprocess, to_device, visual_positions
 from . import families
-from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture
+from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
 
 
 @families.add("llava")
@@ -81,3 +81,15 @@ class Llava(Family):
             return []
         pictures = to_uint8(inputs.tensors["pixel_values"], parts.image_processor)
         return [SeenPicture(p, view.image, "the picture", view.box) for p, view in zip(pictures, inputs.grid.views, strict=True)]
+
+    def tower_places(self, parts: Parts, inputs: Inputs) -> list[TowerPlaces]:
+        """A token is a patch, behind the tower's class token where it has one."""
+        tower = parts.model.get_submodule(self.paths["vision"])
+        shift = int(any(name.endswith(("class_embedding", "cls_token")) for name, _ in tower.named_parameters()))
+        found, start = [], 0
+        for pixels in inputs.tensors.get("pixel_values", ()):
+            _, cell = self._layout(parts, pixels)
+            tokens = np.arange(start, start + len(cell))
+            found.append(TowerPlaces(tokens, np.where(cell >= 0, cell + shift, 0)[:, None]))
+            start += len(cell)
+        return found

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 
 from ..chat_text import render
+from ..errors import Unsupported
 from ..grid import ImageGrid, View
 from ..pixels import to_uint8
 from ..prompt import Prompt
 from ..tokens import encode, extend, place_pictures, preprocess, to_device, visual_positions
 from . import families
-from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture
+from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
 
 PAD = "<|image_pad|>"
 
@@ -87,6 +88,17 @@ class Qwen2VL(Family):
     def forget_prompt(self, parts: Parts) -> None:
         """The model keeps the position shift of its last prompt and would continue another's kept keys with it."""
         parts.model.model.rope_deltas = None
+
+    def tower_places(self, parts: Parts, inputs: Inputs) -> list[TowerPlaces]:
+        """Patches come in the order they are merged in: each token's stand together."""
+        if parts.config.model_type != "qwen2_vl":
+            raise Unsupported("The tower of Qwen2.5-VL attends in windows, in an order of its own, which is not followed here.")
+        found, token, patch, merged = [], 0, 0, parts.image_processor.merge_size**2
+        for image in inputs.images:
+            positions = np.arange(image.tokens * merged).reshape(-1, merged)
+            found.append(TowerPlaces(np.arange(token, token + image.tokens), positions, patch))
+            token, patch = token + image.tokens, patch + image.tokens * merged
+        return found
 
 
 def _unfold(patches: torch.Tensor, shape: list[int], processor) -> torch.Tensor:

@@ -1,0 +1,30 @@
+"""Raw attention: the decoder's weights from a word's row to the visual tokens."""
+
+from __future__ import annotations
+
+from ..families.base import Capability
+from ..subject import Subject
+from ..trace import Want
+from . import heat_methods
+from ._common import grid_of, heat, reduced
+from .base import Choice, Heat, Run
+
+
+@heat_methods.add("attention")
+class Attention:
+    slug = "attention"
+    title = "Raw attention"
+    measures = (
+        "The share of the word's attention that falls on each patch. Attention moves information; it does not say what was used."
+    )
+    paper = "The softmax weights themselves, of rows recomputed in float32. Mean or largest over layers and heads."
+    cost = "trace"
+    layered = True
+    needs = frozenset({Capability.GRID, Capability.ATTENTION})
+
+    def __call__(self, subject: Subject, words: tuple[int, ...], choice: Choice, run: Run) -> Heat:
+        grid_of(subject)
+        trace = subject.trace(Want(rows=choice.rows), run.stop)
+        scores, note = reduced(trace.attention[:, :, list(words)].mean(2), choice)
+        mass, _ = reduced(trace.image_mass[:, :, list(words)].mean(2), Choice(choice.layer, choice.head))
+        return heat(subject, scores, "attention", choice, note=note, mass=float(mass))

@@ -1,0 +1,60 @@
+"""Greedy regions: which region, shown next, makes the word most likely, and missing, least."""
+
+from __future__ import annotations
+
+import torch
+
+from ..families.base import Capability
+from ..progress import batches
+from ..subject import Subject
+from . import heat_methods
+from ._common import blocks, grid_of, heat
+from .base import Choice, Heat, Run
+
+REGIONS = 64
+"""At most so many regions, whose side in tokens follows; their square is what it costs."""
+ENOUGH = 0.98
+
+
+@heat_methods.add("greedy")
+class Greedy:
+    slug = "greedy"
+    title = "Greedy regions"
+    measures = "The order in which regions are best shown so that they alone say the word, and the rest without them does not."
+    paper = (
+        "EAGLE, 2509.22496: each step takes the region with the largest p(shown) + 1 - p(left). "
+        "Stops when the shown part says all."
+    )
+    cost = "passes"
+    layered = False
+    needs = frozenset({Capability.GRID})
+
+    @torch.no_grad()
+    def __call__(self, subject: Subject, words: tuple[int, ...], choice: Choice, run: Run) -> Heat:
+        grid = grid_of(subject)
+        side = next(side for side in range(1, grid.tokens + 1) if len(blocks(grid, side)) <= REGIONS)
+        regions = blocks(grid, side)
+        whole = float(subject.said(words).exp()[0])
+        shown = torch.zeros(grid.tokens, dtype=torch.bool)
+        scores, left, steps = torch.zeros(grid.tokens), list(range(len(regions))), 0
+        while left:
+            run.step(len(regions) - len(left), len(regions))
+            tried = shown | regions[left]
+            with_them, without = (self._chances(subject, words, keep, run) for keep in (tried, ~tried))
+            gain = with_them + 1 - without
+            best = int(gain.argmax())
+            taken = left.pop(best)
+            shown = shown | regions[taken]
+            scores[regions[taken]] = (len(regions) - steps) / len(regions)
+            steps += 1
+            if float(with_them[best]) >= ENOUGH * whole and float(without[best]) <= (1 - ENOUGH) * whole + 0.02:
+                break
+        run.step(1, 1)
+        note = f"{steps} of {len(regions)} regions of {side} x {side} patches, best first; the others are 0"
+        return heat(subject, scores, "rank", choice, note=note)
+
+    def _chances(self, subject: Subject, words: tuple[int, ...], keep: torch.Tensor, run: Run) -> torch.Tensor:
+        quiet = Run(run.stop)
+        return torch.cat(
+            [subject.said(words, subject.hidden(keep[part])).exp() for part in batches(len(keep), subject.batch_rows, quiet)]
+        )

@@ -1,0 +1,42 @@
+"""Attention knockout: how much less likely a word is when the text may not attend to a patch."""
+
+from __future__ import annotations
+
+import torch
+
+from ..families.base import Capability
+from ..knockout import text_cut
+from ..progress import batches
+from ..subject import Subject
+from . import heat_methods
+from ._common import WINDOW, grid_of, heat, shared, windows
+from .base import Choice, Heat, Run
+
+
+@heat_methods.add("knockout")
+class Knockout:
+    slug = "knockout"
+    title = f"Attention knockout, {WINDOW} x {WINDOW}"
+    measures = "How many nats less likely the word is when no text may attend to the patches around, in the layers chosen."
+    paper = (
+        "Geva et al. 2304.14767: edges from all text to a window of visual tokens are cut; "
+        "a token's score is the mean of its windows."
+    )
+    cost = "passes"
+    layered = True
+    needs = frozenset({Capability.GRID, Capability.ATTENTION})
+
+    @torch.no_grad()
+    def __call__(self, subject: Subject, words: tuple[int, ...], choice: Choice, run: Run) -> Heat:
+        regions = windows(grid_of(subject))
+        layers = None if choice.layer is None else (choice.layer,)
+        heads = None if choice.head is None else (choice.head,)
+        whole, lost = subject.said(words), []
+        for part in batches(len(regions), subject.batch_rows, run):
+            cuts = [text_cut(subject, region, layers, heads, sample) for sample, region in enumerate(regions[part])]
+            many = subject.features[None].expand(len(cuts), -1, -1)
+            lost.append(whole - subject.said(words, many, cuts))
+        where = "all layers" if choice.layer is None else f"layer {choice.layer + 1}"
+        which = "all heads" if choice.head is None else f"head {choice.head + 1}"
+        note = f"{len(regions)} windows cut in {where}, {which}"
+        return heat(subject, shared(regions, torch.cat(lost)), "nats lost", choice, signed=True, note=note)
