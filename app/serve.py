@@ -17,7 +17,7 @@ from model import Checkpoint, Core, WorkbenchError, parse_spec
 
 from .history import History
 from .settings import Settings
-from .shell import CSS, build_demo, theme
+from .shell import STYLES, build_demo, theme
 from .store import Store
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def launch(demo: gr.Blocks, settings: Settings) -> None:
             server_name=settings.host,
             server_port=settings.port,
             theme=theme(),
-            css_paths=[CSS],
+            css_paths=STYLES,
             quiet=True,
             show_error=False,
             share=False,

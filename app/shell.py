@@ -18,7 +18,7 @@ from .header import BADGES, Header, spec_text
 from .history import History
 from .transfer import exporter, importer
 
-CSS = Path(__file__).resolve().parent.parent / "assets" / "css" / "fovea.css"
+STYLES = sorted((Path(__file__).resolve().parent.parent / "assets" / "css").glob("*.css"))
 MAX_ID = 100
 SECRET = "fovea-browser-state"
 """Ciphers a random session id in the visitor's own storage. It protects nothing; the id itself is the key."""

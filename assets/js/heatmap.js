@@ -1,0 +1,192 @@
+// Heat over pictures: numbers of patches drawn over the pictures they belong to. To draw asks the server nothing.
+//
+//   floats(base64)                              -> Float32Array, as `_overlay.py` packs it
+//   scaleOf([scores, ...], how, signed)         -> {low, high, text}; how is 'linear' or 'percentile'; several maps share one scale
+//   heatmap(pictures, {label, raster, pick, region, hover}) -> map; put `map.node` into the page. `pictures` is what
+//       `_overlay.pictures_view` gives: [{url, name, size: [w, h], views: [{box, rows, cols, name}]}]. Cells are numbered
+//       through all views of all pictures, row by row. `pick(cell)` is a click or Enter, `region(cells)` a drag,
+//       `hover(cell or -1)` where pointer or keyboard cursor is.
+//   map.show({scores, scale, signed, unit, opacity, smooth})  paints scores [cells]; NaN where no token looks
+//   map.mark(kind, cells)                       frames cells; kinds: 'sink', 'chosen'
+//   map.frame(boxes)                            draws [{picture, box, name}] in source pixels
+//   map.words(cell)                             -> "row 3, column 5: .0123 attention"
+//   colourBar({scale, signed, unit, opacity})   -> node; node.at(value) moves its marker, null hides it
+const VIRIDIS = ['440154', '472d7b', '3b528b', '2c728e', '21918c', '28ae80', '5ec962', 'addc30', 'fde725'];
+const DIVERGING = ['0b4f8a', '2f7fbf', '7fb3dc', 'c9dff0', 'f4f4f2', 'fbdcb8', 'f2a65a', 'd9731a', '9a4300'];
+const RASTER = 512, SVG = 'http://www.w3.org/2000/svg';
+const shape = (tag, values) => { const node = document.createElementNS(SVG, tag); for (const [k, v] of Object.entries(values)) node.setAttribute(k, v); return node; };
+const ramp = (stops) => Array.from({ length: 256 }, (_, i) => {
+  const at = i / 255 * (stops.length - 1), k = Math.min(stops.length - 2, Math.floor(at)), part = at - k;
+  return [0, 2, 4].map((c) => Math.round(parseInt(stops[k].slice(c, c + 2), 16) * (1 - part) + parseInt(stops[k + 1].slice(c, c + 2), 16) * part));
+});
+const RAMPS = [ramp(VIRIDIS), ramp(DIVERGING)];
+const floats = (text) => new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+// A number as it is read: three digits, no noise.
+const digits = (v) => {
+  if (!Number.isFinite(v)) return '\u2013';
+  const size = Math.abs(v);
+  const text = size === 0 ? '0' : size >= 1000 || size < 0.0001 ? v.toExponential(1) : size >= 100 ? v.toFixed(0) : v.toPrecision(size >= 0.001 ? 3 : 2);
+  return text.replace(/^(-?)0\./, '$1.').replace('-', '\u2212');
+};
+const scaleOf = (maps, how, signed) => {
+  const all = []; for (const map of maps) for (const v of map) if (Number.isFinite(v)) all.push(v);
+  if (!all.length) return { low: 0, high: 1, text: 'nothing to show' };
+  const many = maps.length > 1 ? `, one scale for ${maps.length} maps` : '';
+  if (signed) {
+    const sizes = all.map(Math.abs).sort((a, b) => a - b), top = how === 'percentile' ? sizes[Math.floor(0.99 * (sizes.length - 1))] : sizes[sizes.length - 1];
+    return { low: -(top || 1), high: top || 1, text: (how === 'percentile' ? 'linear about 0, cut at the 99th percentile' : 'linear about 0') + many };
+  }
+  all.sort((a, b) => a - b);
+  if (how !== 'percentile') return { low: Math.min(0, all[0]), high: all[all.length - 1] || 1, text: 'linear from 0' + many };
+  const at = (share) => all[Math.round(share * (all.length - 1))], low = at(0.01), high = at(0.99);
+  return { low, high: high > low ? high : low + (Math.abs(low) || 1), text: 'linear, 1st to 99th percentile' + many };
+};
+// What is drawn on one picture: for every pixel of the raster which cells it shows, by view.
+const layout = (picture, starts, side) => {
+  const [w, h] = picture.size, times = Math.min(1, side / Math.max(w, h)), W = Math.max(1, Math.round(w * times)), H = Math.max(1, Math.round(h * times));
+  const span = (from, to, count, size, many) => {
+    const first = Math.max(0, Math.ceil(from * many / size - 0.5 - 1e-9)), last = Math.min(many, Math.ceil(to * many / size - 0.5 - 1e-9));
+    const place = Float32Array.from({ length: Math.max(0, last - first) }, (_, i) => ((first + i + 0.5) * size / many - from) / (to - from) * count);
+    return { first, place, cell: Int32Array.from(place, (p) => Math.max(0, Math.min(count - 1, Math.floor(p)))) };
+  };
+  const views = picture.views.map((view, i) => {
+    const [x0, y0, x1, y1] = view.box;
+    return { ...view, start: starts[i], xs: span(x0, x1, view.cols, w, W), ys: span(y0, y1, view.rows, h, H) };
+  });
+  return { W, H, views };
+};
+const paint = (context, plan, { scores, scale, signed, opacity, smooth }) => {
+  const { W, H, views } = plan, sum = new Float32Array(W * H), count = new Uint8Array(W * H);
+  for (const { start, cols, rows, xs, ys } of views) {
+    for (let j = 0; j < ys.cell.length; j++) {
+      const line = (ys.first + j) * W + xs.first, r = ys.cell[j], py = Math.max(0, Math.min(rows - 1, ys.place[j] - 0.5)), r0 = Math.floor(py), r1 = Math.min(rows - 1, r0 + 1), fy = py - r0;
+      for (let i = 0; i < xs.cell.length; i++) {
+        let v = scores[start + r * cols + xs.cell[i]];
+        if (v !== v) continue;
+        if (smooth) {
+          const px = Math.max(0, Math.min(cols - 1, xs.place[i] - 0.5)), c0 = Math.floor(px), c1 = Math.min(cols - 1, c0 + 1), fx = px - c0;
+          const mixed = (scores[start + r0 * cols + c0] * (1 - fx) + scores[start + r0 * cols + c1] * fx) * (1 - fy)
+            + (scores[start + r1 * cols + c0] * (1 - fx) + scores[start + r1 * cols + c1] * fx) * fy;
+          if (mixed === mixed) v = mixed;
+        }
+        sum[line + i] += v; count[line + i]++;
+      }
+    }
+  }
+  const image = context.createImageData(W, H), pixels = new Uint32Array(image.data.buffer), alpha = Math.round(255 * opacity) << 24;
+  const table = Uint32Array.from(RAMPS[signed ? 1 : 0], ([r, g, b]) => (alpha | b << 16 | g << 8 | r) >>> 0), times = 255 / (scale.high - scale.low);
+  let unseen = false;
+  for (let p = 0; p < pixels.length; p++) {
+    if (!count[p]) { pixels[p] = (p % W + Math.floor(p / W)) % 9 < 2 ? 0xe0404040 : 0x8c9a9a9a; unseen = true; continue; }
+    const at = Math.round((sum[p] / count[p] - scale.low) * times);
+    pixels[p] = table[at < 0 ? 0 : at > 255 ? 255 : at];
+  }
+  context.putImageData(image, 0, 0); return unseen;
+};
+const colourBar = ({ scale, signed, unit, opacity = 1 }) => {
+  const node = make('div', 'fv-scale'), strip = make('canvas', 'fv-scale-strip'), marker = make('span', 'fv-scale-at'), ends = make('div', 'fv-scale-ends');
+  strip.width = 256; strip.height = 1; strip.style.opacity = opacity; marker.hidden = true;
+  const pen = strip.getContext('2d'), image = pen.createImageData(256, 1);
+  RAMPS[signed ? 1 : 0].forEach((colour, i) => image.data.set([...colour, 255], 4 * i)); pen.putImageData(image, 0, 0);
+  ends.append(make('span', '', digits(scale.low)), make('span', 'fv-scale-unit', unit), make('span', '', digits(scale.high)));
+  const box = make('div', 'fv-scale-box'); box.append(strip, marker); node.append(box, ends, make('div', 'fv-scale-how', scale.text));
+  node.setAttribute('role', 'img'); node.setAttribute('aria-label', `Colours from ${digits(scale.low)} to ${digits(scale.high)} ${unit}, ${scale.text}`);
+  node.at = (v) => {
+    marker.hidden = v === null || !Number.isFinite(v);
+    if (!marker.hidden) marker.style.left = 100 * Math.max(0, Math.min(1, (v - scale.low) / (scale.high - scale.low))) + '%';
+  };
+  return node;
+};
+const heatmap = (pictures, options = {}) => {
+  const node = make('div', 'fv-heat' + (pictures.length > 1 ? ' many' : '')), side = options.raster || RASTER;
+  const cells = [], marks = {}; let shownNow = null, cursor = -1, frames = [];
+  const spots = pictures.map((picture, k) => {
+    const starts = picture.views.map((view) => {
+      const start = cells.length, [x0, y0, x1, y1] = view.box, cw = (x1 - x0) / view.cols, ch = (y1 - y0) / view.rows;
+      for (let r = 0; r < view.rows; r++) for (let c = 0; c < view.cols; c++) cells.push({ picture: k, view, start, row: r, col: c, box: [x0 + c * cw, y0 + r * ch, x0 + (c + 1) * cw, y0 + (r + 1) * ch] });
+      return start;
+    });
+    const figure = make('figure', 'fv-heat-picture'), frame = make('div', 'fv-heat-frame'), img = make('img'), canvas = make('canvas'), plan = layout(picture, starts, side);
+    img.src = picture.url; img.alt = ''; img.draggable = false; canvas.width = plan.W; canvas.height = plan.H; frame.style.aspectRatio = `${picture.size[0]} / ${picture.size[1]}`;
+    const svg = shape('svg', { viewBox: `0 0 ${picture.size[0]} ${picture.size[1]}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' });
+    frame.append(img, canvas, svg); figure.append(frame);
+    if (pictures.length > 1) figure.append(make('figcaption', 'fv-quiet', `Picture ${k + 1}${picture.name ? ': ' + picture.name : ''}`));
+    node.append(figure);
+    return { picture, plan, frame, canvas, svg, context: canvas.getContext('2d') };
+  });
+  const rect = ([x0, y0, x1, y1], kind) => [shape('rect', { x: x0, y: y0, width: x1 - x0, height: y1 - y0, class: 'fv-halo' }), shape('rect', { x: x0, y: y0, width: x1 - x0, height: y1 - y0, class: 'fv-line ' + kind })];
+  const trim = ([x0, y0, x1, y1], [w, h]) => [Math.max(0, x0), Math.max(0, y0), Math.min(w, x1), Math.min(h, y1)];
+  const lines = () => spots.forEach(({ picture, svg }, k) => {
+    const found = []; // one path a kind: outlines of single cells would be lost among each other
+    if (picture.views.length > 1) for (const view of picture.views) found.push(...rect(trim(view.box, picture.size), 'seam'));
+    for (const frame of frames) if (frame.picture === k) found.push(...rect(frame.box, 'truth'));
+    for (const [kind, chosen] of Object.entries(marks)) for (const cell of chosen) if (cells[cell]?.picture === k) found.push(...rect(trim(cells[cell].box, picture.size), kind));
+    if (cursor >= 0 && cells[cursor].picture === k) found.push(...rect(trim(cells[cursor].box, picture.size), 'cursor'));
+    svg.replaceChildren(...found);
+  });
+  const where = (cell) => {
+    const { picture, view, row, col } = cells[cell], parts = [];
+    if (pictures.length > 1) parts.push(`picture ${picture + 1}`);
+    if (pictures[picture].views.length > 1) parts.push(view.name);
+    return [...parts, `row ${row + 1}, column ${col + 1}`].join(', ');
+  };
+  const words = (cell) => {
+    const v = shownNow ? shownNow.scores[cell] : NaN;
+    return `${where(cell)}: ${Number.isFinite(v) ? `${digits(v)} ${shownNow.unit}` : 'no token looks here'}`;
+  };
+  const at = (k, x, y) => { // the smallest cell there: a tile before the whole picture
+    let best = -1, least = Infinity;
+    cells.forEach(({ picture, box: [x0, y0, x1, y1] }, i) => { const size = (x1 - x0) * (y1 - y0); if (picture === k && x >= x0 && x < x1 && y >= y0 && y < y1 && size < least) { best = i; least = size; } });
+    return best;
+  };
+  const point = (spot, e) => { const box = spot.frame.getBoundingClientRect(), [w, h] = spot.picture.size; return [(e.clientX - box.left) / box.width * w, (e.clientY - box.top) / box.height * h]; };
+  const move = (cell, keep) => { if (cell === cursor) return; cursor = cell; lines(); if (options.hover) options.hover(cell, keep); };
+  spots.forEach((spot, k) => {
+    let from = null, band = null;
+    spot.frame.addEventListener('pointermove', (e) => {
+      const [x, y] = point(spot, e); if (!from) { move(at(k, x, y)); return; }
+      if (!band && Math.hypot(e.clientX - from.px, e.clientY - from.py) > 4) band = rect([0, 0, 0, 0], 'band');
+      if (!band) return;
+      spot.frame.setPointerCapture(e.pointerId);
+      const box = { x: Math.min(x, from.x), y: Math.min(y, from.y), width: Math.abs(x - from.x), height: Math.abs(y - from.y) };
+      for (const line of band) { for (const [name, v] of Object.entries(box)) line.setAttribute(name, v); spot.svg.append(line); }
+    });
+    spot.frame.addEventListener('pointerleave', () => { if (!from) move(-1); });
+    spot.frame.addEventListener('pointerdown', (e) => {
+      if (e.button !== 0 || !(options.region || options.pick)) return;
+      const [x, y] = point(spot, e); from = { x, y, px: e.clientX, py: e.clientY }; if (e.pointerType !== 'touch' && options.region) e.preventDefault();
+      node.focus({ preventScroll: true });
+    });
+    const end = (e) => {
+      if (!from) return;
+      const [x, y] = point(spot, e), start = from, drawn = band; from = band = null; lines();
+      if (!drawn || !options.region) { const cell = at(k, x, y); if (cell >= 0 && options.pick && e.type === 'pointerup') options.pick(cell, e); return; }
+      const [x0, x1] = [Math.min(x, start.x), Math.max(x, start.x)], [y0, y1] = [Math.min(y, start.y), Math.max(y, start.y)];
+      const inside = []; cells.forEach((cell, i) => { const cx = (cell.box[0] + cell.box[2]) / 2, cy = (cell.box[1] + cell.box[3]) / 2; if (cell.picture === k && cx >= x0 && cx <= x1 && cy >= y0 && cy <= y1) inside.push(i); });
+      options.region(inside.length ? inside : [at(k, start.x, start.y)].filter((cell) => cell >= 0), e);
+    };
+    spot.frame.addEventListener('pointerup', end); spot.frame.addEventListener('pointercancel', (e) => { band = null; end(e); });
+  });
+  node.tabIndex = 0; node.setAttribute('role', 'application'); node.setAttribute('aria-roledescription', 'heat map');
+  node.addEventListener('keydown', (e) => {
+    const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[e.key];
+    if (step) {
+      const now = cursor < 0 ? top() : cursor, { view, start, row, col } = cells[now], [r, c] = cursor < 0 ? [row, col] : [row + step[0], col + step[1]];
+      if (r >= 0 && r < view.rows && c >= 0 && c < view.cols) move(start + r * view.cols + c, true); e.preventDefault(); e.stopPropagation();
+    } else if (e.key === 'Enter' && cursor >= 0 && options.pick) { options.pick(cursor, e); e.preventDefault(); }
+  });
+  node.addEventListener('blur', () => move(-1));
+  const top = () => { let best = 0; if (shownNow) shownNow.scores.forEach((v, i) => { if (v > shownNow.scores[best] || !Number.isFinite(shownNow.scores[best])) best = i; }); return best; };
+  const map = {
+    node, words, where, cells,
+    show(values) {
+      shownNow = { opacity: 0.7, smooth: false, signed: false, unit: '', ...values };
+      map.unseen = spots.map((spot) => paint(spot.context, spot.plan, shownNow)).some(Boolean);
+      node.setAttribute('aria-label', `${options.label || 'Heat map'}. Highest: ${words(top())}. Arrow keys read single patches.`);
+    },
+    mark(kind, chosen) { marks[kind] = chosen; lines(); },
+    frame(boxes) { frames = boxes; lines(); },
+    spots,
+  };
+  lines(); return map;
+};

@@ -1,0 +1,70 @@
+"""Heat over pictures, from arrays to what `assets/js/heatmap.js` draws. Nothing is normalised here.
+
+A map travels as one float32 per cell of all views of all pictures, in base64: hover, opacity, scales and
+colours need no further request. What a cell is, the page knows from `pictures_view`.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from model.grid import ImageGrid
+from model.heat.base import Heat
+from model.prompt import ImagePart
+
+from ._html import PictureUrls
+
+
+def packed(values: np.ndarray) -> str:
+    """Numbers as `floats` of heatmap.js reads them: float32, little endian, in base64."""
+    return base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode("ascii")
+
+
+def unpacked(text: str) -> np.ndarray:
+    """The float32 numbers that `packed` put into a text."""
+    return np.frombuffer(base64.b64decode(text), "<f4")
+
+
+def pictures_view(grid: ImageGrid, parts: Sequence[ImagePart], urls: PictureUrls) -> list[dict[str, Any]]:
+    """The pictures of a prompt with their views, in the order of the grid's cells."""
+    assert len(parts) == len(grid.sizes), f"{len(parts)} pictures for a grid over {len(grid.sizes)}"
+    order = [view.image for view in grid.views]
+    assert order == sorted(order), f"views of pictures {order} are not in order, so cells could not be numbered"
+    return [
+        {
+            "url": urls.of(part),
+            "name": part.name,
+            "size": list(size),
+            "views": [
+                {"box": [float(v) for v in view.box], "rows": view.rows, "cols": view.cols, "name": view.name}
+                for view in grid.views
+                if view.image == i
+            ],
+        }
+        for i, (part, size) in enumerate(zip(parts, grid.sizes, strict=True))
+    ]
+
+
+def heat_view(heat: Heat) -> dict[str, Any]:
+    """One map: raw scores of all cells, their unit, and what the method says of itself."""
+    return {
+        "scores": packed(heat.grid.per_cell(heat.scores)),
+        "unit": heat.unit,
+        "signed": heat.signed,
+        "note": heat.note,
+        "mass": heat.mass,
+    }
+
+
+def tokens_of_cells(grid: ImageGrid, cells: Sequence[int]) -> np.ndarray:
+    """Which visual tokens look at these cells. bool [T]."""
+    return np.isin(grid.cell, np.asarray(list(cells), np.int64)) & (grid.cell >= 0)
+
+
+def cells_of_tokens(grid: ImageGrid, tokens: Sequence[int]) -> list[int]:
+    """The cells these visual tokens look at; tokens without a place have none."""
+    return sorted({int(grid.cell[t]) for t in tokens} - {-1})
