@@ -50,11 +50,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("name", help="tiny-llava")
     train.add_argument("--folder", type=Path, help="where the run's state lies (default: training/NAME)")
     train.add_argument("--out", type=Path, help="where checkpoints are written (default: assets/checkpoints)")
-    train.add_argument("--scale", type=float, default=1.0, help="length of the run as a share of the full one")
+    train.add_argument("--scale", type=positive_number, default=1.0, help="length of the run as a share of the full one")
     train.set_defaults(run=_train)
     evaluate = commands.add_parser("evaluate", help="ask a checkpoint 4,000 held-out questions and write its model card")
     evaluate.add_argument("checkpoint", metavar="SPEC")
-    evaluate.add_argument("--questions", type=int, default=4000, help="size of the main set")
+    evaluate.add_argument("--questions", type=positive_count, default=4000, help="size of the main set")
     evaluate.add_argument("--json", action="store_true", help="print the figures last, as one line of JSON")
     evaluate.set_defaults(run=_evaluate)
     readme = commands.add_parser("readme", help="write the tables of README.md anew")
@@ -75,6 +75,22 @@ def _serve_flags(parser: argparse.ArgumentParser, default: str | None = None) ->
         help="checkpoint to load, repeatable: a built-in name, a folder, or owner/name[@revision][:options] on the Hub "
         f"(default {' and '.join(DEFAULT_CHECKPOINTS)})",
     )
+
+
+def positive_number(text: str) -> float:
+    """A number above 0. argparse tells the user what is raised."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def positive_count(text: str) -> int:
+    """A whole number above 0."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
 
 
 def _serve(given: argparse.Namespace) -> int:

@@ -1,13 +1,14 @@
-"""Fixtures of many test files: the zoo's folders, a core that has what is asked of it loaded."""
+"""Fixtures of many test files: the zoo's folders, a core that has what is asked of it loaded, the program being served."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from fakes import Remembering
+from program import Program, endless_llava
 from zoo import zoo
 
 from model.checkpoint import Checkpoint, parse_spec
@@ -51,3 +52,18 @@ def bed(folder_of: Callable[[str], Path]) -> Bed:
 def own_bed(folder_of: Callable[[str], Path]) -> Bed:
     """A fresh one."""
     return Bed(folder_of)
+
+
+@pytest.fixture(scope="session")
+def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that goes on writing until it is stopped."""
+    return endless_llava(tmp_path_factory.mktemp("endless"))
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory, endless: Path) -> Iterator[Program]:
+    """The built-in checkpoint and the endless one, on a log of their own. No traceback may have been printed."""
+    program = Program(tmp_path_factory.mktemp("served"), "--checkpoint", "tiny-llava", "--checkpoint", str(endless))
+    yield program
+    program.end()
+    assert "Traceback" not in program.words, program.words

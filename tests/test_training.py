@@ -319,7 +319,7 @@ def test_the_processes_of_a_killed_run_end_too(script, tmp_path):
 
 def _children(pid: int) -> list[int]:
     if not Path("/proc").exists():
-        pytest.skip("needs /proc to find a process's children; listed in tests/SKIPS.md")
+        pytest.skip("needs /proc to find a process's children")
     return [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 

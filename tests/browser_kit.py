@@ -1,0 +1,164 @@
+"""What browser tests stand on: a Chromium, a page that is watched, files to attach.
+
+A watched page fails its test when anything it loads comes from elsewhere, and when its console shows an error.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+WAIT_MS = 20_000
+TURN = ".fv-transcript .fv-turn"
+
+
+def chromium() -> str | None:
+    """The path of an installed Chromium, FOVEA_CHROMIUM first."""
+    named = os.environ.get("FOVEA_CHROMIUM")
+    return next((found for name in ([named] if named else NAMES) if (found := shutil.which(name))), None)
+
+
+@contextmanager
+def opened_browser(playwright: Playwright) -> Iterator[Browser]:
+    """A headless Chromium. Skips the test where there is none, unless FOVEA_REQUIRE_BROWSER is 1."""
+    path = chromium()
+    if path is None:
+        if os.environ.get("FOVEA_REQUIRE_BROWSER") == "1":
+            pytest.fail("FOVEA_REQUIRE_BROWSER is 1 and no Chromium was found.")
+        pytest.skip("no Chromium was found")
+    browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+    yield browser
+    browser.close()
+
+
+class Watched:
+    """One page of one browser context, with what went wrong on it."""
+
+    def __init__(self, context: BrowserContext, served_url: str) -> None:
+        self.url, self.context = served_url, context
+        self.page: Page = context.new_page()
+        self.page.set_default_timeout(WAIT_MS)
+        self.errors: list[str] = []
+        self.strangers: list[str] = []
+        context.on("request", self._asked)
+        context.on("response", lambda found: self.errors.append(f"{found.status} {found.url}") if found.status >= 400 else None)
+        context.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _asked(self, request: Any) -> None:
+        if not request.url.startswith((self.url, "data:", "blob:", "about:")):
+            self.strangers.append(request.url)
+
+    def open(self, query: str = "", turns: int = 1) -> Watched:
+        """Load the page and wait until that many turns are shown and nothing is being written."""
+        self.page.goto(self.url + query)
+        return self.settled(turns)
+
+    def settled(self, turns: int) -> Watched:
+        """Wait until that many turns are shown and nothing is being written."""
+        self.page.wait_for_function(
+            f"() => document.querySelectorAll('{TURN}').length === {turns} && !document.querySelector('.fv-live .fv-turn')"
+        )
+        return self
+
+    def ask(self, question: str, turns: int | None = None) -> Watched:
+        """Type a question, send it with Enter, wait for the answer."""
+        count = self.turns.count() + 1 if turns is None else turns
+        before = self.run_id() if self.turns.count() else ""
+        self.box.fill(question)
+        self.box.press("Enter")
+        self.page.wait_for_function(f"() => [...document.querySelectorAll('{TURN}')].pop()?.dataset.run !== '{before}'")
+        return self.settled(count)
+
+    def new_chat(self) -> Watched:
+        """Begin anew and wait until the page has: it remembers another session then."""
+        session = "localStorage.getItem('fovea-session')"
+        before = self.page.evaluate(session)
+        self.page.click("#new-chat")
+        self.page.wait_for_function(f"before => {session} !== before", arg=before)
+        return self.settled(0)
+
+    def reload(self, turns: int) -> Watched:
+        """Load the page again. What Gradio complains of while it leaves is not the page's."""
+        before = len(self.errors)
+        self.page.reload()
+        self.errors[before:] = [e for e in self.errors[before:] if not re.search("AbortError|Connection errored out", e)]
+        return self.settled(turns)
+
+    def attach(self, *files: tuple[str, str, bytes]) -> None:
+        """Attach files, each (name, media type, bytes), and wait for their thumbnails."""
+        before = self.page.locator("#ask .thumbnail-item").count()
+        self.page.set_input_files(
+            "#ask input[type=file]", [{"name": name, "mimeType": kind, "buffer": data} for name, kind, data in files]
+        )
+        self.page.wait_for_function(
+            f"() => document.querySelectorAll('#ask .thumbnail-item').length === {before + len(files)}"
+            " && !document.querySelector('#ask .uploading')"
+        )
+
+    def tab(self, name: str) -> None:
+        self.page.get_by_role("tab", name=name).click()
+
+    def do(self, turn: int, action: str) -> None:
+        """Press a button of a turn, by its text or its name."""
+        self.turns.nth(turn).get_by_role("button", name=action, exact=True).click()
+
+    @property
+    def box(self) -> Locator:
+        return self.page.locator("#ask textarea")
+
+    @property
+    def turns(self) -> Locator:
+        return self.page.locator(TURN)
+
+    def answer(self, turn: int = -1) -> str:
+        return self.turns.nth(turn).locator(".fv-said .fv-text").inner_text()
+
+    def error(self) -> str:
+        """The sentence above the question box, waited for."""
+        return self.page.locator("#chat-error .fv-error").inner_text()
+
+    def run_id(self, turn: int = -1) -> str:
+        return str(self.turns.nth(turn).get_attribute("data-run"))
+
+    def check(self) -> None:
+        """Nothing came from elsewhere, and the console is quiet."""
+        assert self.strangers == [], self.strangers
+        assert self.errors == [], self.errors
+
+
+def png(colour: str = "red", size: tuple[int, int] = (60, 40)) -> bytes:
+    """A picture of one colour."""
+    return encoded(Image.new("RGB", size, colour), "PNG")
+
+
+def encoded(image: Image.Image, kind: str, **settings: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **settings)
+    return buffer.getvalue()
+
+
+def contrast(first: str, second: str) -> float:
+    """WCAG contrast of two opaque CSS colours, rgb(r, g, b)."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(float(part)) / 255 for part in re.findall(r"[\d.]+", colour)[:3]]
+        linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    light, dark = sorted((luminance(first), luminance(second)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
