@@ -6,9 +6,8 @@ A decoder says something there only where training made it: see the study `lens`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,11 +18,13 @@ from .subject import Subject
 from .trace import Want
 
 CHUNK_ROWS = 64
+KEPT_BYTES = 64 * 2**20
+"""States of all depths are kept together up to this size; beyond it, each depth asked for is read anew."""
 
 
 @dataclass(frozen=True)
 class Spoken:
-    """What a patch says at each depth: `words` [depths][top] (text, probability). Depth 0 is what enters the first layer."""
+    """What patches say at each depth: `words` [depths][top] (text, probability). Depth 0 is what enters the first layer."""
 
     depths: tuple[int, ...]
     words: tuple[tuple[tuple[str, float], ...], ...]
@@ -34,33 +35,40 @@ def depths(subject: Subject) -> tuple[int, ...]:
     return tuple(range(len(decoder_layers(subject.vlm.parts.model, prefixes(subject.vlm.family, subject.vlm.parts))) + 1))
 
 
+def visual_states(subject: Subject, at: Sequence[int]) -> dict[int, np.ndarray]:
+    """States of the visual tokens at these depths, float32 [T, D] each, before any final norm."""
+    every = depths(subject)
+    width = int(subject.vlm.parts.config.get_text_config(decoder=True).hidden_size)
+    small = 4 * subject.count * width * len(every) <= KEPT_BYTES
+    held = subject.trace(Want(attention=False, hidden=every if small else tuple(sorted(set(at))))).hidden
+    return {depth: held[depth] for depth in at}
+
+
 @torch.no_grad()
 def word_probabilities(subject: Subject, ids: Sequence[int], at: Sequence[int]) -> np.ndarray:
     """Lens probability of vocabulary entries at every visual token. float32 [depths, T, ids]."""
-    held = subject.trace(Want(hidden=depths(subject))).hidden
-    wanted = torch.tensor(list(ids), device=subject.vlm.parts.device)
+    held, wanted = visual_states(subject, at), list(ids)
     return np.stack([
-        torch.cat([torch.softmax(part, -1)[:, wanted].cpu() for part in _logits(subject, held[depth])]).numpy() for depth in at
+        torch.cat([torch.softmax(part, -1)[:, wanted].cpu() for part in lens_logits(subject, held[depth])]).numpy()
+        for depth in at
     ])  # fmt: skip
 
 
 @torch.no_grad()
-def spoken_at(subject: Subject, token: int, top: int = 5) -> Spoken:
-    """The likeliest words at one visual token, at every depth."""
-    where = depths(subject)
-    held = subject.trace(Want(hidden=where)).hidden
-    found = []
+def spoken_at(subject: Subject, tokens: int | Sequence[int], top: int = 5) -> Spoken:
+    """The likeliest words at one visual token, or by the mean probability at several, at every depth."""
+    where, chosen = depths(subject), [tokens] if isinstance(tokens, int) else list(tokens)
+    held, found = visual_states(subject, where), []
     for depth in where:
-        logits = next(_logits(subject, held[depth][token : token + 1]))
-        best = torch.topk(torch.softmax(logits[0], -1), top)
-        tokenizer = subject.vlm.parts.tokenizer
+        parts = [torch.softmax(part, -1).sum(0) for part in lens_logits(subject, held[depth][chosen])]
+        best = torch.topk(torch.stack(parts).sum(0) / len(chosen), top)
         pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        found.append(tuple((tokenizer.decode([i]), float(p)) for i, p in pairs))
+        found.append(tuple((subject.vlm.pieces[i], float(p)) for i, p in pairs))
     return Spoken(where, tuple(found))
 
 
-def _logits(subject: Subject, states: np.ndarray) -> Any:
-    """Logits of states [T, D] in blocks of rows, float32 [rows, V], final norm applied."""
+def lens_logits(subject: Subject, states: np.ndarray) -> Iterator[torch.Tensor]:
+    """Logits of states [N, D] in blocks of rows, float32 [rows, V], final norm applied."""
     norm, head = _norm(subject), subject.vlm.parts.model.get_output_embeddings()
     held = torch.from_numpy(states).to(subject.vlm.parts.device, subject.vlm.parts.dtype)
     for part in held.split(CHUNK_ROWS):

@@ -1,13 +1,14 @@
 """Activation patching: states of one picture put into a run on another, and how much of the answer comes back.
 
 After Meng et al. 2202.05262. The clean run knows the answer, the corrupted one has another picture; states
-at a group of visual tokens leaving one layer are copied from clean to corrupted. Recovered is
+at a group of visual tokens at one depth are copied from clean to corrupted. Recovered is
 (y_patched - y_corrupted) / (y_clean - y_corrupted), of the answer's joint log-probability.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,16 +16,21 @@ import numpy as np
 import torch
 
 from .errors import InputError
+from .heat._common import blocks, grid_of
 from .progress import Run
 from .roles import decoder_layers, prefixes
 from .subject import Subject
 
+SAME_NATS = 1e-6
+"""Below this difference of the two runs there is nothing to recover."""
+
 
 @dataclass(frozen=True)
 class Recovered:
-    """Shares of the answer that come back. `share` float32 [layers, groups]; 0 is corrupted, 1 is clean.
+    """Shares of the answer that come back. `share` float32 [depths, groups]; 0 is corrupted, 1 is clean.
 
-    `clean` and `corrupted` are the answer's log-probabilities in nats. `layers` are depths: 0 is what enters the first layer.
+    `clean` and `corrupted` are the answer's log-probabilities in nats. `layers` are depths: 0 is what enters the first
+    layer. Shares are nan where both runs find the answer equally likely.
     """
 
     share: np.ndarray = field(repr=False)
@@ -35,51 +41,69 @@ class Recovered:
 
 @torch.no_grad()
 def patch_states(
-    clean: Subject, corrupted: Subject, layers: Sequence[int], groups: torch.Tensor, run: Run | None = None
+    clean: Subject,
+    corrupted: Subject,
+    layers: Sequence[int],
+    groups: torch.Tensor,
+    run: Run | None = None,
+    words: Sequence[int] | None = None,
 ) -> Recovered:
-    """Patch every group of visual tokens, bool [groups, T], at every depth of `layers`.
+    """Patch every group of visual tokens, bool [groups, T], at every depth of `layers`. `words` None is the whole answer.
 
-    Raises InputError where the two prompts do not align token by token.
+    Raises InputError where the two prompts do not align token by token, Interrupted.
     """
     run = run or Run()
-    if clean.inputs.ids != corrupted.inputs.ids or clean.count != corrupted.count:
-        raise InputError(
-            f"The two pictures give {clean.count} and {corrupted.count} visual tokens in prompts that differ. "
-            "Patching needs the same question and pictures of one size."
-        )
+    _aligned(clean, corrupted)
+    chosen = range(len(clean.answer_ids)) if words is None else words
     names = decoder_layers(clean.vlm.parts.model, prefixes(clean.vlm.family, clean.vlm.parts))
     held = _states(clean, names, layers)
-    best, worst = float(clean.logprobs()[0].sum()), float(corrupted.logprobs()[0].sum())
-    visual = clean.visual_columns()
-    shares = np.zeros((len(layers), len(groups)), np.float32)
-    work = [(i, g) for i in range(len(layers)) for g in range(len(groups))]
-    for done, (i, group) in enumerate(work):
-        run.step(done, len(work))
-        at = visual[groups[group].to(visual.device)]
-        patched = _with_states(corrupted, names, layers[i], at, held[layers[i]][0, at])
-        shares[i, group] = (patched - worst) / (best - worst) if abs(best - worst) > 1e-9 else 0.0
-    run.step(1, 1)
-    return Recovered(shares, tuple(layers), best, worst)
+    best, worst = (float(subject.said(chosen, subject.features[None])[0]) for subject in (clean, corrupted))
+    found = np.zeros((len(layers), len(groups)), np.float32)
+    step, total = corrupted.batch_rows, len(layers) * len(groups)
+    for i, depth in enumerate(layers):
+        for start in range(0, len(groups), step):
+            run.step(i * len(groups) + start, total)
+            part = groups[start : start + step]
+            with _put(corrupted, names, depth, part, held[depth]):
+                many = corrupted.features[None].expand(len(part), -1, -1)
+                found[i, start : start + step] = corrupted.said(chosen, many).numpy()
+    run.step(total, total)
+    apart = best - worst
+    share = (found - worst) / apart if abs(apart) > SAME_NATS else np.full_like(found, np.nan)
+    return Recovered(share.astype(np.float32), tuple(layers), best, worst)
 
 
-def _module(subject: Subject, names: Sequence[str], depth: int) -> torch.nn.Module:
-    return subject.vlm.parts.model.get_submodule(names[max(depth - 1, 0)])
+def blocks_of(subject: Subject, side: int) -> torch.Tensor:
+    """Groups of side x side neighbouring tokens that cover every view once. bool [groups, T]. Raises Unsupported."""
+    return blocks(grid_of(subject), side)
+
+
+def _aligned(clean: Subject, corrupted: Subject) -> None:
+    """Raises InputError unless the same tokens look at the same places in both prompts."""
+    layouts = [[(v.rows, v.cols, v.image) for v in s.inputs.grid.views] if s.inputs.grid else [] for s in (clean, corrupted)]
+    if clean.inputs.ids != corrupted.inputs.ids or layouts[0] != layouts[1]:
+        raise InputError(
+            f"The two pictures give {clean.count} and {corrupted.count} visual tokens in prompts that do not align. "
+            "Patching needs the same question and pictures of one size."
+        )
 
 
 def _states(subject: Subject, names: Sequence[str], layers: Sequence[int]) -> dict[int, torch.Tensor]:
-    """Depth -> states [1, L, D] of the plain run."""
+    """Depth -> states of the visual tokens [T, D] in the plain run."""
     found: dict[int, torch.Tensor] = {}
+    visual = subject.visual_columns()
 
     def leaving(depth: int) -> Any:
-        return lambda module, args, out: found.__setitem__(depth, (out[0] if isinstance(out, tuple) else out).clone())
+        return lambda module, args, out: found.__setitem__(depth, (out[0] if isinstance(out, tuple) else out)[0, visual].clone())
 
     def entering(module: torch.nn.Module, args: tuple, kwargs: dict) -> None:
-        found[0] = (args[0] if args else kwargs["hidden_states"]).clone()
+        found[0] = (args[0] if args else kwargs["hidden_states"])[0, visual].clone()
 
+    model = subject.vlm.parts.model
     hooks = [
-        _module(subject, names, depth).register_forward_hook(leaving(depth))
+        model.get_submodule(names[depth - 1]).register_forward_hook(leaving(depth))
         if depth
-        else _module(subject, names, 0).register_forward_pre_hook(entering, with_kwargs=True)
+        else model.get_submodule(names[0]).register_forward_pre_hook(entering, with_kwargs=True)
         for depth in set(layers)
     ]
     try:
@@ -90,12 +114,15 @@ def _states(subject: Subject, names: Sequence[str], layers: Sequence[int]) -> di
     return found
 
 
-def _with_states(subject: Subject, names: Sequence[str], depth: int, at: torch.Tensor, states: torch.Tensor) -> float:
-    """The answer's log-probability with states put in at these positions."""
+@contextmanager
+def _put(subject: Subject, names: Sequence[str], depth: int, groups: torch.Tensor, states: torch.Tensor) -> Iterator[None]:
+    """While open, sample b of a batch has these states [T, D] at the visual tokens of group b, bool [B, T]."""
+    visual = subject.visual_columns()
+    sample, token = (index.to(visual.device) for index in torch.nonzero(groups, as_tuple=True))
 
     def put(held: torch.Tensor) -> torch.Tensor:
         held = held.clone()
-        held[0, at] = states
+        held[sample, visual[token]] = states[token]
         return held
 
     def entering(module: torch.nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
@@ -106,9 +133,9 @@ def _with_states(subject: Subject, names: Sequence[str], depth: int, at: torch.T
     def leaving(module: torch.nn.Module, args: tuple, out: Any) -> Any:
         return (put(out[0]), *out[1:]) if isinstance(out, tuple) else put(out)
 
-    module = _module(subject, names, depth)
+    module = subject.vlm.parts.model.get_submodule(names[max(depth - 1, 0)])
     hook = module.register_forward_hook(leaving) if depth else module.register_forward_pre_hook(entering, with_kwargs=True)
     try:
-        return float(subject.logprobs(subject.features[None])[0].sum())
+        yield
     finally:
         hook.remove()
