@@ -44,8 +44,12 @@ class ChatMoves:
 
     @told
     def look(self, values: Values, event: gr.EventData) -> Iterator[Values]:
-        """What the encoder got of a turn. Other buttons of the bench belong to other panels."""
-        if sent(event, "action", str) != "look":
+        """What the encoder got of a turn, or the turn in Attention. Other buttons of the bench belong to other panels."""
+        action, b = sent(event, "action", str), self.page.bench
+        if action == "into":
+            run_id = b.history.run(sent(event, "run", str)).row.id
+            yield {b.state: values[b.state].into(run_id), b.tabs: gr.Tabs(selected="attention")}
+        if action != "look":
             return
         saw = self.page.parts.saw
         yield {saw: {"text": "Preparing the pictures", "rows": [], "run": ""}}

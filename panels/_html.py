@@ -36,10 +36,19 @@ TEMPLATES = {
     "saw": "<div></div>",
     "runs": '<div class="fv-runs"></div>',
     "detail": '<div class="fv-detail"></div>',
+    "patches": '<div class="fv-patches"></div>',
+    "attention": '<section class="fv-attention" aria-label="Attention of an answer"></section>',
+    "reply": '<span class="fv-reply" hidden></span>',
     "message": '<div class="fv-error" role="alert"></div>',
     "note": '<p class="fv-note" role="status"></p>',
 }
-SCRIPTS = {"transcript": ("common", "tokens", "transcript"), "note": ("common", "message")}
+SCRIPTS = {
+    "transcript": ("common", "tokens", "transcript"),
+    "note": ("common", "message"),
+    "attention": ("common", "heatmap", "words", "overview", "agree", "attention"),
+    "reply": ("reply",),
+    "patches": ("common", "heatmap", "patches"),
+}
 """Files of `assets/js` where they are not common.js and the component's own."""
 MAX_SIDE_PX = 1024
 MAX_ADDRESSES = 4096

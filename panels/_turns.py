@@ -13,8 +13,9 @@ from ._html import PictureUrls
 from ._scenes import truth
 
 LOOK = ["look", "What it saw", "The pictures as they entered the encoder"]
-TURN_ACTIONS = [LOOK]
-BENCH_ACTIONS = [LOOK, ["find", "Find again", "This turn in Sessions"]]
+INTO = ["into", "Look into", "Which parts of the picture each word drew on"]
+TURN_ACTIONS = [INTO, LOOK]
+BENCH_ACTIONS = [INTO, LOOK, ["find", "Find again", "This turn in Sessions"]]
 """Buttons: [action, text, explanation]. Another panel adds its own."""
 
 

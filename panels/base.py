@@ -6,7 +6,7 @@ import html
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import gradio as gr
@@ -38,13 +38,23 @@ class SessionState:
     """What one browser tab remembers: small, immutable. Everything else is in the log.
 
     `checkpoint` is the spec in use. `run_id` is the turn the chat stands at. `editing` is the turn whose
-    question is being rewritten.
+    question is being rewritten. `looking` is a turn opened to be looked into, and where the chat stood then.
     """
 
     session: str = ""
     checkpoint: str = ""
     run_id: str | None = None
     editing: str | None = None
+    looking: tuple[str, str | None] | None = None
+
+    @property
+    def at_hand(self) -> str | None:
+        """The turn an instrument shows: the one opened for it, until the chat moves on; else the chat's."""
+        return self.looking[0] if self.looking and self.looking[1] == self.run_id else self.run_id
+
+    def into(self, run_id: str) -> SessionState:
+        """The state with that turn opened to be looked into."""
+        return replace(self, looking=(run_id, self.run_id))
 
 
 class History(Protocol):

@@ -1,0 +1,110 @@
+"""What the attention tab shows of an answer: its tokens, pictures, layers and heads, methods with what is known of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from model.families.base import Capability
+from model.heat import heat_methods
+from model.trace import Trace
+
+from ._attention_look import Look, Seen
+from ._html import PictureUrls
+from ._overlay import packed, pictures_view
+from ._scores import scores_of
+from ._truth import TrueThing, true_things
+
+COSTS = {"trace": "from the trace", "backward": "one backward pass", "passes": "many passes"}
+
+
+def look_view(look: Look, seen: Seen, urls: PictureUrls, capabilities: frozenset[Capability]) -> dict[str, Any]:
+    """Everything but the maps themselves, as `attention.js` takes it."""
+    trace, scores = seen.trace, scores_of(look.checkpoint)
+    assert trace.grid is not None, "a look without a grid is refused"
+    things = true_things(look.prompt, trace.grid, answer_text(trace))
+    methods = [method_view(slug, look, scores, capabilities) for slug in heat_methods]
+    able = {method["slug"] for method in methods if method["can"]}
+    return {
+        "run": look.run_id,
+        "typed": look.typed,
+        "checkpoint": look.checkpoint.name,
+        "question": look.prompt.question,
+        "tokens": token_views(seen),
+        "dependence": seen.why_not,
+        "layers": seen.layers,
+        "heads": seen.heads,
+        "pictures": pictures_view(trace.grid, look.prompt.images, urls),
+        "geometry": geometry(seen),
+        "things": [thing_view(thing) for thing in things],
+        "methods": sorted(methods, key=lambda method: (list(COSTS).index(method["cost"]), method["title"])),
+        "costs": COSTS,
+        "method": scores.default if scores.default in able else "attention",
+    }
+
+
+def token_views(seen: Seen) -> list[dict[str, Any]]:
+    """Answer tokens: t text, p log-probability, e entropy in nats, m image attention, d visual dependence in nats."""
+    mass = seen.mass.mean((0, 1))
+    depends = [None] * len(mass) if seen.dependence is None else [round(float(v), 3) for v in seen.dependence]
+    return [
+        {
+            "t": token.text,
+            "p": round(max(token.logprob, -999.0), 4),
+            "e": round(float(seen.trace.entropy[k]), 3),
+            "m": round(float(mass[k]), 4),
+            "d": depends[k],
+            "alts": [[a.text, round(max(a.logprob, -999.0), 3)] for a in token.alternatives],
+        }
+        for k, token in enumerate(seen.trace.tokens)
+    ]
+
+
+def method_view(slug: str, look: Look, scores: Any, capabilities: frozenset[Capability]) -> dict[str, Any]:
+    """One way of drawing: what it measures, where it is from, what it takes, how it was found to do."""
+    method = heat_methods[slug]
+    lacking = ", ".join(sorted(method.needs - capabilities)).replace("_", " ")
+    return {
+        "slug": slug,
+        "title": method.title,
+        "measures": method.measures,
+        "paper": method.paper,
+        "cost": method.cost,
+        "layered": method.layered,
+        "can": not lacking,
+        "why": f"This checkpoint does not give {lacking}." if lacking else "",
+        "score": scores.sentence(slug, look.checkpoint.name),
+    }
+
+
+def thing_view(thing: TrueThing) -> dict[str, Any]:
+    return {"name": thing.name, "picture": thing.picture, "box": list(thing.box), "asked": thing.asked}
+
+
+def geometry(seen: Seen) -> str:
+    """What there is to know about how tokens lie on the picture; empty where nothing."""
+    grid = seen.trace.grid
+    assert grid is not None, "a look without a grid is refused"
+    parts = []
+    if grid.mixing is not None:
+        parts.append(f"{grid.tokens} query tokens without a place of their own, shown through the connector's mixing.")
+    if not grid.exact:
+        parts.append("The layout of this checkpoint's patches is a guess that was not confirmed.")
+    if any(grid.unseen(i).any() for i in range(len(grid.sizes))):
+        parts.append("Hatched: parts of the picture the model never saw.")
+    return " ".join(parts)
+
+
+def answer_text(trace: Trace) -> str:
+    return "".join(token.text for token in trace.tokens)
+
+
+def overview(seen: Seen, words: tuple[int, ...], things: list[TrueThing]) -> dict[str, Any]:
+    """Image attention of words in every layer and head, and how much of it falls on things. float32 [L, H] each, packed."""
+    mass = seen.mass[:, :, list(words)].mean(2)
+    inside = None
+    if things:
+        cover = np.clip(np.sum([thing.cover for thing in things], 0), 0, 1)
+        inside = packed(seen.attention[:, :, list(words)].mean(2) @ cover)
+    return {"mass": packed(mass), "inside": inside, "error": ""}
