@@ -183,9 +183,15 @@ def _ask(core: Core, checkpoint: Checkpoint, item: Item, pictures: Sequence[Imag
     if item.question.kind == "describe":
         right = core.forced(checkpoint, prompt, item.question.answer)
         return Result(item, "", float(right.mean()))
-    events = core.generate(checkpoint, prompt, Options(max_new_tokens=96, alternatives=0), panel="study:evaluation")
+    options = Options(max_new_tokens=_room(item.question), alternatives=0)
+    events = core.generate(checkpoint, prompt, options, panel="study:evaluation")
     said = next(event.text for event in events if isinstance(event, Finished)).strip()
     return Result(item, said, grade(item, said))
+
+
+def _room(question: Question) -> int:
+    """How many tokens an answer may have: more than any right one, so that a wrong one need not run on to its end."""
+    return 96 if question.kind == "find_all" else 8 + 3 * len(question.answer.split())
 
 
 def grade(item: Item, said: str) -> float:
