@@ -19,6 +19,8 @@ class Report:
     rows: Sequence[tuple[str, str, str]]
     figures: Mapping[str, Any]
     notes: Sequence[str] = field(default=())
+    about: str = ""
+    """What was studied, where a study is kept for each of several things: a checkpoint's name."""
 
     def table(self) -> str:
         """The rows as a Markdown table, with the notes below."""
@@ -56,10 +58,14 @@ class TrialLog(Protocol):
 
 @runtime_checkable
 class Study(Protocol):
-    """One file in `studies/`. `question` says what it answers; `measure` may take minutes and tells its progress."""
+    """One file in `studies/`. `question` says what it answers; `measure` may take minutes and tells its progress.
+
+    `options` name what else `measure` takes, as keywords.
+    """
 
     slug: ClassVar[str]
     title: ClassVar[str]
     question: ClassVar[str]
+    options: ClassVar[tuple[str, ...]]
 
-    def measure(self, checkpoints: Sequence[Checkpoint], tell: Tell) -> Report: ...
+    def measure(self, checkpoints: Sequence[Checkpoint], tell: Tell, **options: Any) -> Report: ...

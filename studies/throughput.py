@@ -47,6 +47,7 @@ class Throughput:
     slug: ClassVar[str] = "throughput"
     title: ClassVar[str] = "Throughput"
     question: ClassVar[str] = "what do the core and the page cost, and what do caches and packed scoring save?"
+    options: ClassVar[tuple[str, ...]] = ()
 
     def measure(self, checkpoints: Sequence[Checkpoint], tell: Tell) -> Report:
         """Measure on the given checkpoint, or on the 77 M random LLaVA. Two to four minutes on two cores."""

@@ -70,6 +70,7 @@ def rank_gaussian(scores: np.ndarray, grid: ImageGrid) -> np.ndarray:
             found[token] = mean
             continue
         ranks = np.arange(len(values)) - (len(values) - 1) / 2
-        kernel = np.exp(-(ranks**2) / (2 * sigma**2))
+        squares = ranks**2
+        kernel = np.exp((squares.min() - squares) / (2 * sigma**2))  # relative to the nearest rank: never all zero
         found[token] = float((values * kernel).sum() / kernel.sum())
     return found

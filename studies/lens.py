@@ -1,0 +1,147 @@
+"""Lens health: whether what a checkpoint's decoder says at visual tokens has to do with what is there.
+
+Most decoders were never taught to speak at a picture's patches; a lens on them shows words all the same. Here the
+lens's and TAM's map of a color or a shape is compared with the mask of all things that have it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from model import Checkpoint, Core, ask, parse_spec
+from model.checkpoint import builtin_folders
+from model.errors import InputError, Unsupported
+from model.families.base import Capability
+from model.heat import heat_methods
+from model.heat.base import Choice
+from model.progress import Run
+from model.subject import Subject
+
+from . import studies
+from .base import Report, Tell
+from .cases import VALUES, Case, drawn_cases
+from .localisation import located, target
+from .metrics import Figure, bootstrap_mean
+from .runner import kept
+from .world.draw import masks
+
+SCENES = 20
+OFFSET = 80_000
+KINDS = ("colour", "shape")
+METHODS = ("logit_lens", "tam")
+CHANCE = 0.5
+RULE = f"A lens is usable where the low end of its AUROC's 95 % interval is above {CHANCE}."
+
+
+@dataclass(frozen=True)
+class LensHealth:
+    """AUROC of each lens against masks; None where a checkpoint does not allow it, with the reason in `refused`."""
+
+    auroc: Mapping[str, Figure]
+    refused: Mapping[str, str]
+
+    def usable(self, method: str) -> bool:
+        """Whether the low end of the interval is above chance."""
+        return method in self.auroc and self.auroc[method].low > CHANCE
+
+    def to_json(self) -> dict[str, Any]:
+        """`auroc` and `usable` as a whole, of the logit lens; `methods` with intervals."""
+        methods = {
+            name: {**{k: round(getattr(f, k), 4) for k in ("value", "low", "high")}, "n": f.n, "usable": self.usable(name)}
+            for name, f in self.auroc.items()
+        }
+        values = {heat_methods[name].title: figure["value"] for name, figure in methods.items()}
+        return {"usable": self.usable("logit_lens"), "auroc": values, "methods": methods, "refused": dict(self.refused)}
+
+
+@studies.add("lens")
+class Lens:
+    """The lens and TAM against masks, on a few scenes."""
+
+    slug: ClassVar[str] = "lens"
+    title: ClassVar[str] = "Lens health"
+    question: ClassVar[str] = "does what the decoder says at a patch have to do with what is there?"
+    options: ClassVar[tuple[str, ...]] = ("scenes",)
+
+    def measure(self, checkpoints: Sequence[Checkpoint], tell: Tell, scenes: int = SCENES) -> Report:
+        """Measure the first checkpoint, tiny-llava by default. Raises CheckpointError, InputError."""
+        checkpoint = checkpoints[0] if checkpoints else parse_spec("tiny-llava")
+        core = Core()
+        found = lens_health(core, checkpoint, scenes)
+        rows = [(heat_methods[name].title, str(figure), _how(found, name)) for name, figure in found.auroc.items()]
+        rows += [(heat_methods[name].title, "", reason) for name, reason in found.refused.items()]
+        tell(f"{checkpoint.name}: {'usable' if found.usable('logit_lens') else 'not usable'}")
+        notes = [f"{scenes} held-out scenes, a color or a shape each, against the mask of all things that have it. {RULE}"]
+        figures = found.to_json() | {"checkpoint": checkpoint.name, "weights": core.vlm(checkpoint).weights, "n": scenes}
+        return Report(f"Lens health of {checkpoint.name}", rows, figures, notes, checkpoint.name)
+
+
+def _how(found: LensHealth, name: str) -> str:
+    figure = found.auroc[name]
+    return f"mean AUROC, n = {figure.n}: {'usable' if found.usable(name) else 'not usable'}"
+
+
+def lens_health(core: Core, checkpoint: Checkpoint, scenes: int = SCENES) -> LensHealth:
+    """Measure how the lens and TAM lie on what is there. A trace a scene. Raises CheckpointError, InputError for no scenes."""
+    if scenes < 2:
+        raise InputError(f"{scenes} scenes give no interval. Ask for more.")
+    for _ in core.load(checkpoint):
+        pass
+    values: dict[str, list[float]] = {name: [] for name in METHODS}
+    refused: dict[str, str] = {}
+    able = core.capabilities(checkpoint)
+    if not {Capability.GRID, Capability.ATTENTION} <= able:
+        reason = f"{checkpoint.name} has no visual tokens whose states could be read."
+        return LensHealth({}, dict.fromkeys(METHODS, reason))
+    for case in lens_cases(scenes):
+
+        def work(subject: Subject, run: Run, case: Case = case) -> dict[str, float | str]:
+            return _aurocs(subject, case, run)
+
+        answer = case.truth
+        for name, value in core.examined(checkpoint, ask(case.question, case.picture), answer, work).items():
+            if isinstance(value, str):
+                refused[name] = value
+            elif not math.isnan(value):
+                values[name].append(value)
+    return LensHealth({name: bootstrap_mean(v) for name, v in values.items() if v and name not in refused}, refused)
+
+
+def lens_cases(scenes: int) -> Iterator[Case]:
+    """Questions about colors and shapes; the mask is that of every thing with the value asked for."""
+    made = 0
+    for case in drawn_cases(scenes * len(VALUES), OFFSET):
+        if case.kind in KINDS and made < scenes:
+            made += 1
+            assert case.scene is not None
+            alike = [i for i, thing in enumerate(case.scene.things) if getattr(thing, case.kind) == case.truth]
+            mask = masks(case.scene, case.mask.shape[0])[alike].any(0)
+            yield Case(case.picture, case.question, case.truth, case.others, mask, case.kind, case.scene, tuple(alike))
+
+
+def _aurocs(subject: Subject, case: Case, run: Run) -> dict[str, float | str]:
+    """AUROC by method, or why there is none. The words are all tokens of the answer."""
+    words = tuple(range(len(subject.answer_ids)))
+    found: dict[str, float | str] = {}
+    for name in METHODS:
+        try:
+            scores = heat_methods[name](subject, words, Choice(), run).scores
+            found[name] = located(np.nan_to_num(scores), target(subject.inputs.grid, case.mask)).auroc
+        except Unsupported as error:
+            found[name] = str(error)
+    return found
+
+
+def known_health(core: Core, checkpoint: Checkpoint) -> dict[str, Any]:
+    """What is kept for a built-in checkpoint whose weights are those measured; else measured now. As `LensHealth.to_json`."""
+    held = kept("lens", checkpoint.name) if checkpoint.source in builtin_folders() else None
+    for _ in core.load(checkpoint):
+        pass
+    if held is not None and held.get("weights") == core.vlm(checkpoint).weights:
+        return held
+    return lens_health(core, checkpoint).to_json()
