@@ -19,7 +19,7 @@ from studies import studies
 
 ROOT = Path(__file__).resolve().parent.parent
 _BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-KINDS = ("exist", "colour", "shape", "size", "texture", "count", "read", "find", "describe", "where", "relation", "beside", "more", "same")
+KINDS = "exist colour shape size texture count read find describe where relation beside more same".split()
 
 
 def rewrite(text: str) -> str:
