@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 
+from .events import Alternative
 from .generation import end_tokens, interruptible
 from .knockout import text_cut
 from .progress import Run
@@ -25,12 +26,12 @@ HOWS: tuple[How, ...] = get_args(How)
 class Without:
     """What hiding does to an answer of K tokens. `before` and `after` float32 [K], log-probabilities of its tokens.
 
-    `instead` are (text, probability) of the likeliest token at each place then, the answer's own tokens before it given.
+    `instead` are the likeliest tokens at each place then, the answer's own tokens before it given.
     """
 
     before: np.ndarray = field(repr=False)
     after: np.ndarray = field(repr=False)
-    instead: tuple[tuple[str, float], ...]
+    instead: tuple[Alternative, ...]
 
     @property
     def lost(self) -> float:
@@ -49,7 +50,8 @@ def without(subject: Subject, tokens: Sequence[int], how: How = "mean") -> Witho
     with tapped(model, Tap(cuts=[text_cut(subject, hidden)])) if how == "cut" else nullcontext():
         logprobs = torch.log_softmax(model(**subject.arguments(features)).logits[0].float(), -1).cpu()  # [K, V]
     best = logprobs.max(-1)
-    instead = tuple((subject.vlm.pieces[int(i)], float(p.exp())) for i, p in zip(best.indices, best.values, strict=True))
+    pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    instead = tuple(Alternative(i, subject.vlm.pieces[i], p) for i, p in pairs)
     after = logprobs.gather(-1, torch.tensor(subject.answer_ids)[:, None])[:, 0]
     return Without(subject.logprobs()[0].numpy(), after.numpy(), instead)
 

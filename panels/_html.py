@@ -47,7 +47,7 @@ SCRIPTS = {
     "note": ("common", "message"),
     "attention": ("common", "heatmap", "words", "overview", "agree", "attention"),
     "reply": ("reply",),
-    "patches": ("common", "heatmap", "patches"),
+    "patches": ("common", "heatmap", "asking", "patch_facts", "patches"),
 }
 """Files of `assets/js` where they are not common.js and the component's own."""
 MAX_SIDE_PX = 1024

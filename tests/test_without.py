@@ -49,8 +49,9 @@ def test_what_would_be_said_instead_is_the_likeliest_token(bed: Bed) -> None:
     with torch.no_grad():
         arguments = on.arguments(on.nothing.expand(1, on.count, -1))
         chances = on.vlm.parts.model(**arguments).logits[0].softmax(-1)
-    assert [text for text, _ in found.instead] == [on.vlm.pieces[int(i)] for i in chances.argmax(-1)]
-    np.testing.assert_allclose([p for _, p in found.instead], chances.max(-1).values, atol=1e-5)
+    assert [token.id for token in found.instead] == chances.argmax(-1).tolist()
+    assert [token.text for token in found.instead] == [on.vlm.pieces[token.id] for token in found.instead]
+    np.testing.assert_allclose(np.exp([token.logprob for token in found.instead]), chances.max(-1).values, atol=1e-5)
 
 
 def test_hiding_the_thing_asked_about_changes_the_answer_and_hiding_elsewhere_does_not(bed: Bed) -> None:

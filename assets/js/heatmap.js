@@ -5,8 +5,10 @@
 //   heatmap(pictures, {label, raster, pick, region, hover}) -> map; put `map.node` into the page. `pictures` is what
 //       `_overlay.pictures_view` gives: [{url, name, size: [w, h], views: [{box, rows, cols, name}]}]. Cells are numbered
 //       through all views of all pictures, row by row. `pick(cell)` is a click or Enter, `region(cells)` a drag,
-//       `hover(cell or -1)` where pointer or keyboard cursor is.
+//       `hover(cell or -1, keys?)` where pointer or keyboard cursor is; `keys` says whether Shift was held, undefined for a pointer.
+//       `start()` is the cell that arrow keys set out from; without it, the highest.
 //   map.show({scores, scale, signed, unit, opacity, smooth})  paints scores [cells]; NaN where no token looks
+//   map.show({colours, tell, opacity})           paints colours [cells * 3], 0 to 1; `tell(cell)` says what one is
 //   map.mark(kind, cells)                       frames cells; kinds: 'sink', 'chosen'
 //   map.frame(boxes)                            draws [{picture, box, name}] in source pixels
 //   map.words(cell)                             -> "row 3, column 5: .0123 attention"
@@ -83,6 +85,23 @@ const paint = (context, plan, { scores, scale, signed, opacity, smooth }) => {
   }
   context.putImageData(image, 0, 0); return unseen;
 };
+// Colours of cells instead of scores: no scale, no smoothing. A smaller cell is drawn over a larger one.
+const tint = (context, { W, H, views }, { colours, opacity }) => {
+  const image = context.createImageData(W, H), pixels = new Uint32Array(image.data.buffer), alpha = Math.round(255 * opacity) << 24;
+  const size = (view) => (view.box[2] - view.box[0]) * (view.box[3] - view.box[1]) / view.rows / view.cols;
+  for (const { start, cols, xs, ys } of [...views].sort((a, b) => size(b) - size(a))) {
+    for (let j = 0; j < ys.cell.length; j++) {
+      for (let i = 0; i < xs.cell.length; i++) {
+        const at = 3 * (start + ys.cell[j] * cols + xs.cell[i]); if (!Number.isFinite(colours[at])) continue;
+        const [r, g, b] = [0, 1, 2].map((c) => Math.round(255 * colours[at + c]));
+        pixels[(ys.first + j) * W + xs.first + i] = (alpha | b << 16 | g << 8 | r) >>> 0;
+      }
+    }
+  }
+  let unseen = false;
+  for (let p = 0; p < pixels.length; p++) if (!pixels[p]) { pixels[p] = (p % W + Math.floor(p / W)) % 9 < 2 ? 0xe0404040 : 0x8c9a9a9a; unseen = true; }
+  context.putImageData(image, 0, 0); return unseen;
+};
 const colourBar = ({ scale, signed, unit, opacity = 1 }) => {
   const node = make('div', 'fv-scale'), strip = make('canvas', 'fv-scale-strip'), marker = make('span', 'fv-scale-at'), ends = make('div', 'fv-scale-ends');
   strip.width = 256; strip.height = 1; strip.style.opacity = opacity; marker.hidden = true;
@@ -115,12 +134,25 @@ const heatmap = (pictures, options = {}) => {
     return { picture, plan, frame, canvas, svg, context: canvas.getContext('2d') };
   });
   const rect = ([x0, y0, x1, y1], kind) => [shape('rect', { x: x0, y: y0, width: x1 - x0, height: y1 - y0, class: 'fv-halo' }), shape('rect', { x: x0, y: y0, width: x1 - x0, height: y1 - y0, class: 'fv-line ' + kind })];
+  // The outer edge of some cells: no line between two of them.
+  const edge = (chosen, k, [w, h], kind) => {
+    const inside = new Set(chosen), path = [], x = (v) => Math.max(0, Math.min(w, v)), y = (v) => Math.max(0, Math.min(h, v));
+    for (const i of inside) {
+      const cell = cells[i]; if (!cell || cell.picture !== k) continue;
+      const { view, start, row, col, box: [x0, y0, x1, y1] } = cell, held = (r, c) => r >= 0 && c >= 0 && r < view.rows && c < view.cols && inside.has(start + r * view.cols + c);
+      if (!held(row - 1, col)) path.push(`M${x(x0)} ${y(y0)}H${x(x1)}`);
+      if (!held(row + 1, col)) path.push(`M${x(x0)} ${y(y1)}H${x(x1)}`);
+      if (!held(row, col - 1)) path.push(`M${x(x0)} ${y(y0)}V${y(y1)}`);
+      if (!held(row, col + 1)) path.push(`M${x(x1)} ${y(y0)}V${y(y1)}`);
+    }
+    return path.length ? ['fv-halo', 'fv-line ' + kind].map((name) => shape('path', { d: path.join(''), class: name })) : [];
+  };
   const trim = ([x0, y0, x1, y1], [w, h]) => [Math.max(0, x0), Math.max(0, y0), Math.min(w, x1), Math.min(h, y1)];
   const lines = () => spots.forEach(({ picture, svg }, k) => {
-    const found = []; // one path a kind: outlines of single cells would be lost among each other
+    const found = [];
     if (picture.views.length > 1) for (const view of picture.views) found.push(...rect(trim(view.box, picture.size), 'seam'));
     for (const frame of frames) if (frame.picture === k) found.push(...rect(frame.box, 'truth'));
-    for (const [kind, chosen] of Object.entries(marks)) for (const cell of chosen) if (cells[cell]?.picture === k) found.push(...rect(trim(cells[cell].box, picture.size), kind));
+    for (const [kind, chosen] of Object.entries(marks)) found.push(...edge(chosen, k, picture.size, kind));
     if (cursor >= 0 && cells[cursor].picture === k) found.push(...rect(trim(cells[cursor].box, picture.size), 'cursor'));
     svg.replaceChildren(...found);
   });
@@ -131,6 +163,7 @@ const heatmap = (pictures, options = {}) => {
     return [...parts, `row ${row + 1}, column ${col + 1}`].join(', ');
   };
   const words = (cell) => {
+    if (shownNow && shownNow.colours) return `${where(cell)}${shownNow.tell ? ': ' + shownNow.tell(cell) : ''}`;
     const v = shownNow ? shownNow.scores[cell] : NaN;
     return `${where(cell)}: ${Number.isFinite(v) ? `${digits(v)} ${shownNow.unit}` : 'no token looks here'}`;
   };
@@ -141,6 +174,7 @@ const heatmap = (pictures, options = {}) => {
   };
   const point = (spot, e) => { const box = spot.frame.getBoundingClientRect(), [w, h] = spot.picture.size; return [(e.clientX - box.left) / box.width * w, (e.clientY - box.top) / box.height * h]; };
   const move = (cell, keep) => { if (cell === cursor) return; cursor = cell; lines(); if (options.hover) options.hover(cell, keep); };
+  const setOut = () => (options.start ? options.start() : -1);
   spots.forEach((spot, k) => {
     let from = null, band = null;
     spot.frame.addEventListener('pointermove', (e) => {
@@ -171,18 +205,20 @@ const heatmap = (pictures, options = {}) => {
   node.addEventListener('keydown', (e) => {
     const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[e.key];
     if (step) {
-      const now = cursor < 0 ? top() : cursor, { view, start, row, col } = cells[now], [r, c] = cursor < 0 ? [row, col] : [row + step[0], col + step[1]];
-      if (r >= 0 && r < view.rows && c >= 0 && c < view.cols) move(start + r * view.cols + c, true); e.preventDefault(); e.stopPropagation();
+      const known = cursor < 0 ? setOut() : cursor, now = known < 0 ? top() : known, { view, start, row, col } = cells[now];
+      const [r, c] = known < 0 ? [row, col] : [row + step[0], col + step[1]];
+      if (r >= 0 && r < view.rows && c >= 0 && c < view.cols) move(start + r * view.cols + c, { shift: e.shiftKey }); e.preventDefault(); e.stopPropagation();
     } else if (e.key === 'Enter' && cursor >= 0 && options.pick) { options.pick(cursor, e); e.preventDefault(); }
   });
   node.addEventListener('blur', () => move(-1));
-  const top = () => { let best = 0; if (shownNow) shownNow.scores.forEach((v, i) => { if (v > shownNow.scores[best] || !Number.isFinite(shownNow.scores[best])) best = i; }); return best; };
+  const top = () => { let best = 0; if (shownNow && shownNow.scores) shownNow.scores.forEach((v, i) => { if (v > shownNow.scores[best] || !Number.isFinite(shownNow.scores[best])) best = i; }); return best; };
   const map = {
     node, words, where, cells,
     show(values) {
       shownNow = { opacity: 0.7, smooth: false, signed: false, unit: '', ...values };
-      map.unseen = spots.map((spot) => paint(spot.context, spot.plan, shownNow)).some(Boolean);
-      node.setAttribute('aria-label', `${options.label || 'Heat map'}. Highest: ${words(top())}. Arrow keys read single patches.`);
+      map.unseen = spots.map((spot) => (shownNow.colours ? tint : paint)(spot.context, spot.plan, shownNow)).some(Boolean);
+      const highest = shownNow.colours ? '' : ` Highest: ${words(top())}.`;
+      node.setAttribute('aria-label', `${options.label || 'Heat map'}.${highest} Arrow keys read single patches.`);
     },
     mark(kind, chosen) { marks[kind] = chosen; lines(); },
     frame(boxes) { frames = boxes; lines(); },
