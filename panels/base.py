@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import logging
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,7 @@ MODEL = {
     "api_visibility": "private",
 }
 """How an event is wired that runs a model."""
+REPEAT_S = 0.4
 
 
 @dataclass(frozen=True)
@@ -155,16 +157,32 @@ def guarded(steps: Generator[dict[Any, Any]], place: gr.HTML) -> Iterator[dict[A
 
     A generator that yields nothing would make Gradio empty every output, so then `place` is left as it is.
     """
-    told: dict[Any, Any] | None = {place: gr.skip()}
+    said = _Recent()
     try:
         with closing(steps):
             for step in steps:
-                told = None
-                yield step
+                yield said.with_recent(step)
     except Exception as error:  # told to the user, and logged where it was not expected
-        told = {place: gr.HTML(explained(error), visible=True)}
-    if told is not None:
-        yield told
+        yield said.with_recent({place: gr.HTML(explained(error), visible=True)})
+    if not said.steps:
+        yield {place: gr.skip()}
+
+
+@dataclass
+class _Recent:
+    """The updates of the last REPEAT_S, each of which the next ones repeat.
+
+    Gradio's page turns one update into the next in place: of two that arrive together the first would be lost,
+    a question box not emptied, a button not shown.
+    """
+
+    steps: list[tuple[float, dict[Any, Any]]] = field(default_factory=list)
+
+    def with_recent(self, step: dict[Any, Any]) -> dict[Any, Any]:
+        now = time.monotonic()
+        self.steps = [*((at, old) for at, old in self.steps if now - at < REPEAT_S), (now, step)]
+        old = {part: value for _, step in self.steps for part, value in step.items() if not isinstance(part, gr.State)}
+        return old | step
 
 
 def warn(text: str) -> None:

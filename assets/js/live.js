@@ -1,8 +1,10 @@
 // The turn being answered. Updated about ten times a second; nothing else on the page is touched.
+let gone = null; // the turn last taken away: what was still on its way from the server does not bring it back
 const build = () => {
   const value = props.value, root = one('.fv-live'), box = scrollBox(), end = nearEnd(box);
-  if (!value) { root.replaceChildren(); return; }
   let turn = root.querySelector('.fv-turn');
+  if (!value) { if (turn) gone = turn.dataset.key; root.replaceChildren(); return; }
+  if (value.key === gone) return;
   if (!turn || turn.dataset.key !== value.key) {
     turn = make('article', 'fv-turn'); turn.dataset.key = value.key;
     const asked = make('div', 'fv-asked'), answered = make('div', 'fv-answered');
