@@ -12,7 +12,7 @@ from model.heat.base import Choice
 
 from ._attention_look import Seen
 
-KINDS = ("heat", "agree", "sinks", "change", "export")
+KINDS = ("open", "maps", "overview", "heat", "agree", "sinks", "change")
 MAX_WORDS = 256
 MAX_ID = 100
 MAX_CELLS = 100_000
@@ -20,10 +20,9 @@ MAX_CELLS = 100_000
 
 @dataclass(frozen=True)
 class Asked:
-    """One request of the page. `id` comes back with every reply, `page` tells the tabs of a browser apart."""
+    """One request of the page. `key` is a name of its own making, by which it may watch and end the work."""
 
-    id: str
-    page: str
+    key: str
     what: str
     run: str
     typed: str
@@ -31,11 +30,12 @@ class Asked:
     words: tuple[int, ...]
     choice: Choice
     cells: tuple[int, ...] = ()
+    things: tuple[int, ...] = ()
+    methods: tuple[str, ...] = ()
     knock_out: bool = False
-    scale: str = ""
 
-    def fitting(self, seen: Seen) -> Asked:
-        """The request itself. Raises InputError where it names words, layers or heads that there are not."""
+    def fitting(self, seen: Seen) -> Seen:
+        """The trace itself. Raises InputError where it names words, layers or heads that there are not."""
         tokens, choice = len(seen.trace.tokens), self.choice
         if any(word >= tokens for word in self.words):
             raise InputError(f"The answer has {tokens} tokens; token {max(self.words) + 1} was asked for. Choose one of them.")
@@ -44,32 +44,36 @@ class Asked:
                 raise InputError(f"There is no {name} {value + 1}: this checkpoint has {many}. Choose a lower one.")
         if any(token >= len(seen.trace.visual) for token in choice.without):
             raise InputError("The page set picture tokens aside that this picture does not have. Open the turn again.")
-        return self
+        return seen
 
 
 def asked(value: Any) -> Asked:
     """A request as the page's script sends it. Raises InputError for what is none."""
     if not isinstance(value, Mapping):
         raise InputError("The page sent no usable request. Reload it and try again.")
-    method = _text(value, "method", "attention")
-    if method not in heat_methods:
-        raise InputError(f"There is no method {method[:40]!r}. Known: {', '.join(heat_methods)}.")
-    what = _text(value, "what", "heat")
+    what = _text(value, "what", "")
     if what not in KINDS:
         raise InputError(f"{what[:40]!r} cannot be asked of this tab. Reload the page.")
     return Asked(
-        id=_text(value, "id", "")[:MAX_ID],
-        page=_text(value, "page", "")[:MAX_ID],
+        key=_text(value, "key", "")[:MAX_ID],
         what=what,
         run=_text(value, "run", "")[:MAX_ID],
         typed=_text(value, "typed", ""),
-        method=method,
+        method=method_of(value.get("method", "attention")),
         words=_indices(value, "words", MAX_WORDS) or (0,),
         choice=choice_of(value),
         cells=_indices(value, "cells", MAX_CELLS),
+        things=_indices(value, "things", MAX_WORDS),
+        methods=tuple(method_of(one) for one in _list(value, "methods", len(heat_methods))),
         knock_out=value.get("knock_out") is True,
-        scale=_text(value, "scale", "")[:200],
     )
+
+
+def method_of(value: Any) -> str:
+    """The slug of a heat method. Raises InputError for one that there is not."""
+    if not isinstance(value, str) or value not in heat_methods:
+        raise InputError(f"There is no method {str(value)[:40]!r}. Known: {', '.join(heat_methods)}.")
+    return value
 
 
 def choice_of(value: Mapping[str, Any]) -> Choice:
@@ -99,7 +103,14 @@ def _index(value: Mapping[str, Any], name: str) -> int | None:
 
 def _indices(value: Mapping[str, Any], name: str, most: int) -> tuple[int, ...]:
     """Whole numbers from 0, ascending, each once."""
-    found = value.get(name) or []
-    if not isinstance(found, list) or len(found) > most or any(type(one) is not int or one < 0 for one in found):
-        raise InputError(f"{name} is no list of at most {most} whole numbers from 0.")
+    found = _list(value, name, most)
+    if any(type(one) is not int or one < 0 for one in found):
+        raise InputError(f"{name} is no list of whole numbers from 0.")
     return tuple(sorted(set(found)))
+
+
+def _list(value: Mapping[str, Any], name: str, most: int) -> list[Any]:
+    found = value.get(name) or []
+    if not isinstance(found, list) or len(found) > most:
+        raise InputError(f"{name} is no list of at most {most} things.")
+    return found

@@ -15,6 +15,7 @@ from model import Checkpoint, Prompt
 from model.errors import PromptError, Unsupported
 from model.events import Found
 from model.families.base import Capability
+from model.grid import ImageGrid
 from model.heat._common import reduced
 from model.heat.base import Choice
 from model.knockout import visual_dependence
@@ -54,6 +55,12 @@ class Seen:
     trace: Trace
     dependence: np.ndarray | None
     why_not: str = ""
+
+    @property
+    def grid(self) -> ImageGrid:
+        """Where the visual tokens look."""
+        assert self.trace.grid is not None, "a look is refused where it is not known"
+        return self.trace.grid
 
     @property
     def layers(self) -> int:

@@ -22,8 +22,7 @@ COSTS = {"trace": "from the trace", "backward": "one backward pass", "passes": "
 def look_view(look: Look, seen: Seen, urls: PictureUrls, capabilities: frozenset[Capability]) -> dict[str, Any]:
     """Everything but the maps themselves, as `attention.js` takes it."""
     trace, scores = seen.trace, scores_of(look.checkpoint)
-    assert trace.grid is not None, "a look without a grid is refused"
-    things = true_things(look.prompt, trace.grid, answer_text(trace))
+    things = true_things(look.prompt, seen.grid, answer_text(trace))
     methods = [method_view(slug, look, scores, capabilities) for slug in heat_methods]
     able = {method["slug"] for method in methods if method["can"]}
     return {
@@ -35,7 +34,7 @@ def look_view(look: Look, seen: Seen, urls: PictureUrls, capabilities: frozenset
         "dependence": seen.why_not,
         "layers": seen.layers,
         "heads": seen.heads,
-        "pictures": pictures_view(trace.grid, look.prompt.images, urls),
+        "pictures": pictures_view(seen.grid, look.prompt.images, urls),
         "geometry": geometry(seen),
         "things": [thing_view(thing) for thing in things],
         "methods": sorted(methods, key=lambda method: (list(COSTS).index(method["cost"]), method["title"])),
@@ -84,9 +83,7 @@ def thing_view(thing: TrueThing) -> dict[str, Any]:
 
 def geometry(seen: Seen) -> str:
     """What there is to know about how tokens lie on the picture; empty where nothing."""
-    grid = seen.trace.grid
-    assert grid is not None, "a look without a grid is refused"
-    parts = []
+    grid, parts = seen.grid, []
     if grid.mixing is not None:
         parts.append(f"{grid.tokens} query tokens without a place of their own, shown through the connector's mixing.")
     if not grid.exact:
@@ -107,4 +104,4 @@ def overview(seen: Seen, words: tuple[int, ...], things: list[TrueThing]) -> dic
     if things:
         cover = np.clip(np.sum([thing.cover for thing in things], 0), 0, 1)
         inside = packed(seen.attention[:, :, list(words)].mean(2) @ cover)
-    return {"mass": packed(mass), "inside": inside, "error": ""}
+    return {"mass": packed(mass), "inside": inside}

@@ -1,205 +1,149 @@
-"""Work on an answer that the attention tab is asked for: maps, agreement, sinks, changes. Told as it goes on, and stopped."""
+"""What the attention tab is asked for, worked on: traces and maps are kept for a while, so that nothing is computed twice."""
 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Generator, Iterator
-from contextlib import closing
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
-from model.errors import InputError, WorkbenchError
-from model.events import Found, Loading, Queued, Share, Waiting
 from model.heat import heat_methods
 from model.heat.base import Heat
+from model.progress import Run
 from model.sinks import find_sinks
+from model.subject import Subject
 from studies.metrics import spearman
 
-from ._answering import UPDATE_S
 from ._attention_anew import Change, changed
-from ._attention_ask import Asked
-from ._attention_look import Look, Looks, Seen, look_at
-from ._overlay import cells_of_tokens, heat_view, tokens_of_cells
-from .base import Bench
+from ._attention_ask import Asked, asked
+from ._attention_look import Look, Looks, Seen, look_at, raw
+from ._attention_view import answer_text, look_view, overview
+from ._html import PictureUrls
+from ._overlay import cells_of_tokens, heat_view, packed, tokens_of_cells
+from ._patches_desk import Desk
+from ._truth import true_things
+from .base import Bench, explained
 
+T = TypeVar("T")
+MAX_SENT_BYTES = 600_000
+"""Of raw maps that go to the page at once; words further on are asked for when they are to be seen."""
+MAX_HEATS = 512
 Reply = dict[str, Any]
-Steps = Generator[Reply, None, Any]
-
-
-class Halted(Exception):
-    """Somebody pressed Stop, or asked for something else."""
-
-
-class Halts:
-    """What each page is busy with, so that it can be ended. A page that asks anew ends what it asked before."""
-
-    def __init__(self) -> None:
-        self._running: dict[str, threading.Event] = {}
-        self._lock = threading.Lock()
-
-    def begin(self, page: str) -> threading.Event:
-        with self._lock:
-            self._end(page)
-            self._running[page] = threading.Event()
-            return self._running[page]
-
-    def end(self, page: str) -> None:
-        with self._lock:
-            self._end(page)
-
-    def done(self, page: str, halt: threading.Event) -> None:
-        with self._lock:
-            if self._running.get(page) is halt:
-                del self._running[page]
-
-    def _end(self, page: str) -> None:
-        if page in self._running:
-            self._running.pop(page).set()
-
-
-def followed(events: Iterator[Any], halt: threading.Event, doing: str, base: float = 0.0, part: float = 1.0) -> Steps:
-    """What events of the core tell, ten times a second, as {"stage", "share"}; gives back the value found. Raises Halted."""
-    begun, shown, value, share = time.monotonic(), 0.0, None, None
-    with closing(events):  # type: ignore[type-var]
-        for event in events:
-            if halt.is_set():
-                raise Halted
-            if isinstance(event, Found):
-                value = event.value
-            elif isinstance(event, Share):
-                share = base + part * event.share
-            if time.monotonic() - shown >= UPDATE_S and not isinstance(event, Found):
-                shown = time.monotonic()
-                yield {"stage": stage(event, doing, share, shown - begun), "share": share}
-    if halt.is_set():
-        raise Halted
-    return value
-
-
-def along(steps: Steps, more: Reply) -> Steps:
-    """The same steps with more in each; gives back what they give back."""
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            return end.value
-        yield step | more
-
-
-def stage(event: Any, doing: str, share: float | None, elapsed_s: float) -> str:
-    """How far it is, in words."""
-    match event:
-        case Queued(ahead):
-            return f"In line behind {ahead} {'call' if ahead == 1 else 'calls'}"
-        case Loading(text, known):
-            return text if known is None else f"{text}, {100 * known:.0f} %"
-        case _ if share and share > 0.02 and elapsed_s > 1:
-            return f"{doing}: {100 * share:.0f} %, about {elapsed_s * (1 - share) / share:.0f} s still"
-        case Waiting() if elapsed_s >= 1:
-            return f"{doing}, {elapsed_s:.0f} s"
-    return doing
 
 
 class Workshop:
-    """Does what is asked of one look at a time. Holds traces; nothing of any page."""
+    """Answers requests of pages. Each request says what it is about: nothing is remembered of a page."""
 
     def __init__(self, bench: Bench) -> None:
-        self.bench, self.looks, self.halts = bench, Looks(bench), Halts()
+        self.bench, self.urls, self.desk, self.looks = bench, PictureUrls(), Desk(), Looks(bench)
+        self._heats: OrderedDict[tuple[Any, ...], Heat] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def replies(self, ask: Asked) -> Iterator[Reply]:
-        """What is told while a request is worked on, and at the end what came of it, marked `done`."""
-        halt = self.halts.begin(ask.page)
+    def answer(self, given: Any) -> Reply:
+        """What was asked for, or {"error": a sentence}."""
         try:
+            ask = asked(given)
             look = look_at(self.bench, ask.run, ask.typed)
-            yield from followed(self.looks.events(look, ask.choice.rows), halt, "Reading the answer")
-            seen = self.looks.seen(look, ask.choice.rows)
-            ask.fitting(seen)
-            work = {"heat": self.heat, "agree": self.agree, "sinks": self.sinks, "change": self.change}
-            if ask.what not in work:
-                raise InputError(f"{ask.what!r} cannot be asked of this tab. Reload the page.")
-            yield from work[ask.what](ask, look, seen, halt)
-        except Halted:
-            yield {"stage": "Stopped.", "share": None, "halted": True, "done": True}
-        finally:
-            self.halts.done(ask.page, halt)
+            return {"error": ""} | KINDS[ask.what](self, ask, look, self.seen(ask, look))
+        except Exception as error:  # told where it was asked for
+            return {"error": explained(error)}
 
-    def heat(self, ask: Asked, look: Look, seen: Seen, halt: threading.Event) -> Steps:
-        """One map."""
-        found = yield from self.one(ask.method, ask, look, halt)
-        yield {"map": heat_view(found), "done": True}
+    def seen(self, ask: Asked, look: Look) -> Seen:
+        """The trace of a look, taken now if it is not held. Raises InputError where the request does not fit it."""
+        held = self.looks.held(look, ask.choice.rows)
+        if held is None:
+            held = self.desk.done(ask.key, self.looks.events(look, ask.choice.rows))
+        return ask.fitting(held)
 
-    def one(self, slug: str, ask: Asked, look: Look, halt: threading.Event, base: float = 0.0, part: float = 1.0) -> Steps:
-        """A method's map of the words asked about; gives back a Heat."""
-        method = heat_methods[slug]
-        events = self.bench.core.examine(
-            look.checkpoint, look.prompt, look.answer, lambda subject, run: method(subject, ask.words, ask.choice, run)
-        )
-        return (yield from followed(events, halt, method.title, base, part))
+    def worked(self, ask: Asked, look: Look, work: Callable[[Subject, Run], T]) -> T:
+        """The value of some work on the model thread, which the page may watch and end."""
+        return self.desk.done(ask.key, self.bench.core.examine(look.checkpoint, look.prompt, look.answer, work))
 
-    def agree(self, ask: Asked, look: Look, seen: Seen, halt: threading.Event) -> Steps:
-        """Every method's map, each shown as it is done, and how the maps' ranks correlate."""
-        capabilities = self.bench.core.capabilities(look.checkpoint)
-        able = [slug for slug in heat_methods if heat_methods[slug].needs <= capabilities]
-        able.sort(key=lambda slug: ("trace", "backward", "passes").index(heat_methods[slug].cost))
-        maps: dict[str, Heat] = {}
-        failed: dict[str, str] = {}
-        for index, slug in enumerate(able):
-            held = agreement(maps, failed)
-            try:
-                maps[slug] = yield from along(self.one(slug, ask, look, halt, index / len(able), 1 / len(able)), held)
-            except WorkbenchError as error:
-                failed[slug] = str(error)
-        yield agreement(maps, failed) | {"done": True}
+    def heat(self, ask: Asked, look: Look, slug: str) -> Heat:
+        """A method's map of the words asked about."""
+        layered = heat_methods[slug].layered
+        key = (look, slug, ask.words, ask.choice if layered else ask.choice.rows, ask.choice.without)
+        with self._lock:
+            held = self._heats.get(key)
+        if held is None:
+            held = self.worked(ask, look, lambda subject, run: heat_methods[slug](subject, ask.words, ask.choice, run))
+            with self._lock:
+                self._heats[key] = held
+                while len(self._heats) > MAX_HEATS:
+                    self._heats.popitem(last=False)
+        return held
 
-    def sinks(self, ask: Asked, look: Look, seen: Seen, halt: threading.Event) -> Steps:
-        """Visual tokens that draw attention for what they are."""
-        events = self.bench.core.examine(look.checkpoint, look.prompt, look.answer, lambda subject, run: find_sinks(subject))
-        found = yield from followed(events, halt, "Looking for sinks")
-        tokens = [int(t) for t in found.tokens]
-        assert seen.trace.grid is not None, "a look without a grid is refused"
-        yield {
-            "sinks": {
-                "tokens": tokens,
-                "cells": cells_of_tokens(seen.trace.grid, tokens),
-                "tower": int(found.tower.sum()),
-                "decoder": int(found.decoder.sum()),
-                "share": float(seen.attention[..., tokens].sum(-1).mean() / max(float(seen.mass.mean()), 1e-12)),
-            },
-            "done": True,
+    # --- what can be asked ---------------------------------------------------------------------
+
+    def open(self, ask: Asked, look: Look, seen: Seen) -> Reply:
+        return {"view": look_view(look, seen, self.urls, self.bench.core.capabilities(look.checkpoint))}
+
+    def maps(self, ask: Asked, look: Look, seen: Seen) -> Reply:
+        """Raw attention of single words, from the first asked for on as many as may be sent; `scores` [words, cells]."""
+        grid, first = seen.grid, ask.words[0]
+        words = range(first, min(len(seen.trace.tokens), first + max(1, MAX_SENT_BYTES // (4 * len(grid.cells())))))
+        found = [raw(seen, (word,), ask.choice) for word in words]
+        scores = np.stack([grid.per_cell(one) for one, _, _ in found])
+        return {
+            "first": first,
+            "count": len(found),
+            "cells": scores.shape[1],
+            "scores": packed(scores),
+            "mass": [round(mass, 6) for _, mass, _ in found],
+            "note": found[0][2],
         }
 
-    def change(self, ask: Asked, look: Look, seen: Seen, halt: threading.Event) -> Steps:
-        """The answer with patches hidden, or knocked out in the layers and heads chosen."""
-        assert seen.trace.grid is not None, "a look without a grid is refused"
-        tokens = tokens_of_cells(seen.trace.grid, ask.cells)
+    def overview(self, ask: Asked, look: Look, seen: Seen) -> Reply:
+        """Image attention by layer and head, and how much of it falls on the things asked for by number."""
+        things = true_things(look.prompt, seen.grid, answer_text(seen.trace)) if ask.things else []
+        return overview(seen, ask.words, [thing for i, thing in enumerate(things) if i in ask.things])
+
+    def one(self, ask: Asked, look: Look, seen: Seen) -> Reply:
+        return {"map": heat_view(self.heat(ask, look, ask.method))}
+
+    def agree(self, ask: Asked, look: Look, seen: Seen) -> Reply:
+        """Spearman's correlation of the patches' ranks for every two of the methods asked for. [methods][methods]"""
+        heats = [self.heat(ask, look, slug) for slug in ask.methods]
+        placed = [heat.scores if heat.grid.mixing is not None else heat.scores[heat.grid.cell >= 0] for heat in heats]
+        return {"matrix": [[round(spearman(a, b), 3) for b in placed] for a in placed]}
+
+    def sinks(self, ask: Asked, look: Look, seen: Seen) -> Reply:
+        """Visual tokens that draw attention for what they are, and the share of image attention they take."""
+        found = self.worked(ask, look, lambda subject, run: find_sinks(subject))
+        tokens = [int(token) for token in found.tokens]
+        return {
+            "tokens": tokens,
+            "cells": cells_of_tokens(seen.grid, tokens),
+            "tower": int(found.tower.sum()),
+            "decoder": int(found.decoder.sum()),
+            "share": float(seen.attention[..., tokens].sum() / max(float(seen.mass.sum()), 1e-12)),
+        }
+
+    def change(self, ask: Asked, look: Look, seen: Seen) -> Reply:
+        """The answer with patches hidden, or knocked out in the layer and head chosen."""
+        tokens = tokens_of_cells(seen.grid, ask.cells)
         layers = None if ask.choice.layer is None else (ask.choice.layer,)
         heads = None if ask.choice.head is None else (ask.choice.head,)
-        events = self.bench.core.examine(
-            look.checkpoint,
-            look.prompt,
-            look.answer,
-            lambda subject, run: changed(subject, tokens, ask.knock_out, layers, heads, run),
-        )
-        doing = "Knocking out" if ask.knock_out else "Hiding"
-        found: Change = yield from followed(events, halt, doing)
-        yield {
-            "change": {
-                "what": f"{int(tokens.sum())} picture tokens {'knocked out' if ask.knock_out else 'hidden'}",
-                "before": [float(v) for v in np.maximum(found.effect.before, -999)],
-                "after": [float(v) for v in np.maximum(found.effect.after, -999)],
-                "lost": found.effect.lost,
-                "anew": found.anew,
-                "ended": found.ended,
-            },
-            "done": True,
+        found: Change = self.worked(ask, look, lambda subject, run: changed(subject, tokens, ask.knock_out, layers, heads, run))
+        many = "1 picture token" if tokens.sum() == 1 else f"{int(tokens.sum())} picture tokens"
+        return {
+            "what": f"{many} {'knocked out' if ask.knock_out else 'hidden'}",
+            "before": [float(v) for v in np.maximum(found.effect.before, -999)],
+            "after": [float(v) for v in np.maximum(found.effect.after, -999)],
+            "lost": found.effect.lost,
+            "anew": found.anew,
+            "ended": found.ended,
         }
 
 
-def agreement(maps: dict[str, Heat], failed: dict[str, str]) -> Reply:
-    """Maps by method, and Spearman's correlation of the scores of every two."""
-    scores = [heat.scores[heat.grid.cell >= 0] if heat.grid.mixing is None else heat.scores for heat in maps.values()]
-    matrix = [[round(spearman(a, b), 3) for b in scores] for a in scores]
-    shown = {slug: heat_view(heat) | {"title": heat_methods[slug].title} for slug, heat in maps.items()}
-    return {"agree": {"maps": shown, "matrix": matrix, "failed": failed}}
+KINDS: dict[str, Callable[[Workshop, Asked, Look, Seen], Reply]] = {
+    "open": Workshop.open,
+    "maps": Workshop.maps,
+    "overview": Workshop.overview,
+    "heat": Workshop.one,
+    "agree": Workshop.agree,
+    "sinks": Workshop.sinks,
+    "change": Workshop.change,
+}

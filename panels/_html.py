@@ -38,15 +38,14 @@ TEMPLATES = {
     "detail": '<div class="fv-detail"></div>',
     "patches": '<div class="fv-patches"></div>',
     "attention": '<section class="fv-attention" aria-label="Attention of an answer"></section>',
-    "reply": '<span class="fv-reply" hidden></span>',
     "message": '<div class="fv-error" role="alert"></div>',
     "note": '<p class="fv-note" role="status"></p>',
 }
+ATTENTION = ("attention_ask", "attention_draw", "attention_layout")
 SCRIPTS = {
     "transcript": ("common", "tokens", "transcript"),
     "note": ("common", "message"),
-    "attention": ("common", "heatmap", "words", "overview", "agree", "attention"),
-    "reply": ("reply",),
+    "attention": ("common", "heatmap", "words", "overview", "agree", *ATTENTION, "attention"),
     "patches": ("common", "heatmap", "asking", "patch_facts", "patches"),
 }
 """Files of `assets/js` where they are not common.js and the component's own."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from model import Checkpoint
-from studies.runner import RESULTS
+from studies.runner import kept
 
 FALLBACK = "relevancy"
 FIGURES = ("lift", "hit", "auroc", "deletion", "insertion")
@@ -35,13 +34,12 @@ class Scores:
 
 def scores_of(checkpoint: Checkpoint) -> Scores:
     """What is known of a checkpoint's maps. Empty, with a default, where it was not measured or the file is damaged."""
-    path = RESULTS / f"faithfulness-{checkpoint.name.replace('/', '--')}.json"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = kept("faithfulness", checkpoint.name) or {}
         methods = {str(name): _figures(one) for name, one in found["methods"].items()}
+        default = found.get("default")
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return Scores()
-    default = found.get("default")
     return Scores(default if default in methods else FALLBACK, methods)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from model.grid import ImageGrid
 from model.prompt import Prompt
+from studies.localisation import target
 from studies.world.draw import masks, pixel_box
 from studies.world.phrases import full_name, names
 from studies.world.scene import Scene
@@ -45,12 +46,9 @@ def true_things(prompt: Prompt, grid: ImageGrid, answer: str) -> list[TrueThing]
 
 def cover_of(grid: ImageGrid, mask: np.ndarray, picture: int) -> np.ndarray:
     """How much of each visual token's place a mask [H, W] covers. float64 [T], 0 for tokens without a place."""
-    height, width = mask.shape
-    total = np.zeros((height + 1, width + 1))
-    total[1:, 1:] = mask.cumsum(0).cumsum(1)
-    x0, y0, x1, y1 = (np.clip(side, 0, limit).round().astype(int) for side, limit in zip(grid.cells().T, (width, height) * 2))
-    area = np.maximum((x1 - x0) * (y1 - y0), 1)
-    cells = (total[y1, x1] - total[y0, x1] - total[y1, x0] + total[y0, x0]) / area * (grid.owners() == picture)
+    on = target(grid, mask, picture)
+    cells = np.zeros(len(grid.cells()))
+    cells[on.cells] = on.cover
     if grid.mixing is not None:
         return grid.mixing @ cells
     return np.where(grid.cell >= 0, cells[np.maximum(grid.cell, 0)], 0.0)

@@ -57,6 +57,8 @@ const layout = (picture, starts, side) => {
   });
   return { W, H, views };
 };
+// Little is drawn thinly, so that the picture is seen where nothing was found: half of the opacity at zero, all of it at the ends.
+const alphaOf = (signed, at, opacity) => Math.round(255 * opacity * (0.5 + 0.5 * (signed ? Math.abs(at - 127.5) / 127.5 : at / 255)));
 const paint = (context, plan, { scores, scale, signed, opacity, smooth }) => {
   const { W, H, views } = plan, sum = new Float32Array(W * H), count = new Uint8Array(W * H);
   for (const { start, cols, rows, xs, ys } of views) {
@@ -75,8 +77,8 @@ const paint = (context, plan, { scores, scale, signed, opacity, smooth }) => {
       }
     }
   }
-  const image = context.createImageData(W, H), pixels = new Uint32Array(image.data.buffer), alpha = Math.round(255 * opacity) << 24;
-  const table = Uint32Array.from(RAMPS[signed ? 1 : 0], ([r, g, b]) => (alpha | b << 16 | g << 8 | r) >>> 0), times = 255 / (scale.high - scale.low);
+  const image = context.createImageData(W, H), pixels = new Uint32Array(image.data.buffer); // [H, W]
+  const table = Uint32Array.from(RAMPS[signed ? 1 : 0], ([r, g, b], i) => (alphaOf(signed, i, opacity) << 24 | b << 16 | g << 8 | r) >>> 0), times = 255 / (scale.high - scale.low);
   let unseen = false;
   for (let p = 0; p < pixels.length; p++) {
     if (!count[p]) { pixels[p] = (p % W + Math.floor(p / W)) % 9 < 2 ? 0xe0404040 : 0x8c9a9a9a; unseen = true; continue; }
@@ -126,7 +128,7 @@ const heatmap = (pictures, options = {}) => {
       return start;
     });
     const figure = make('figure', 'fv-heat-picture'), frame = make('div', 'fv-heat-frame'), img = make('img'), canvas = make('canvas'), plan = layout(picture, starts, side);
-    img.src = picture.url; img.alt = ''; img.draggable = false; canvas.width = plan.W; canvas.height = plan.H; frame.style.aspectRatio = `${picture.size[0]} / ${picture.size[1]}`;
+    img.src = picture.url; img.alt = ''; img.draggable = false; canvas.width = plan.W; canvas.height = plan.H; frame.style.setProperty('--aspect', picture.size[0] / picture.size[1]);
     const svg = shape('svg', { viewBox: `0 0 ${picture.size[0]} ${picture.size[1]}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' });
     frame.append(img, canvas, svg); figure.append(frame);
     if (pictures.length > 1) figure.append(make('figcaption', 'fv-quiet', `Picture ${k + 1}${picture.name ? ': ' + picture.name : ''}`));
