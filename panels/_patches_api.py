@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -39,6 +40,19 @@ def add_patches_api(bench: Bench) -> None:
         out = gr.JSON(label="similar")
         button = gr.Button("similar")
 
+    button.click(
+        endpoint(bench),
+        inputs_kwargs=inputs,
+        outputs=out,
+        api_name="patches_similar",
+        concurrency_id=MODEL_QUEUE,
+        concurrency_limit=MODEL_LIMIT,
+    )
+
+
+def endpoint(bench: Bench) -> Callable[..., dict[str, Any]]:
+    """The function behind the endpoint."""
+
     def patches_similar(
         run_id: str = "",
         question: str = "",
@@ -69,14 +83,7 @@ def add_patches_api(bench: Bench) -> None:
             raise gr.Error(explained(error), print_exception=False) from error
         return {"run_id": turn.run, "checkpoint": turn.checkpoint.name, **found}
 
-    button.click(
-        patches_similar,
-        inputs_kwargs=inputs,
-        outputs=out,
-        api_name="patches_similar",
-        concurrency_id=MODEL_QUEUE,
-        concurrency_limit=MODEL_LIMIT,
-    )
+    return patches_similar
 
 
 def _turn(bench: Bench, run_id: str, question: str, images: list[str], checkpoint: str) -> Turn:

@@ -188,14 +188,32 @@ def test_checkpoints_list(client: Client) -> None:
     assert [row["name"] for row in found.values() if not row["built_in"]] == ["endless-llava"]
 
 
+class TestPatchesSimilar:
+    def test_a_turn_and_a_patch_are_enough(self, client: Client, scene: dict[str, Any]) -> None:
+        turn = ask(client, question=HEART, images=[scene])
+        found = client.predict(run_id=turn["run_id"], patch=[5, 3], api_name="/patches_similar")
+        assert (found["stage"], found["layer"]) == ("decoder", 5)
+        assert found["views"][0]["similarity"][5][3] == 1
+        assert max(b["similarity"] for b in found["best"]) == found["best"][0]["similarity"]
+
+    def test_a_picture_and_a_box_do_as_well(self, client: Client, scene: dict[str, Any]) -> None:
+        found = client.predict(images=[scene], box=[100, 180, 220, 300], stage="tower", layer=1, api_name="/patches_similar")
+        assert found["run_id"] == ""
+        assert len(found["chosen"]) > 4
+
+    def test_what_cannot_be_asked_is_said(self, client: Client) -> None:
+        assert "Give the run_id" in refused(client, "/patches_similar")
+        assert "no run" in refused(client, "/patches_similar", run_id="nope", patch=[0, 0])
+
+
 def test_these_endpoints_and_no_others_and_what_must_be_given(client: Client) -> None:
     named = client.view_api(return_format="dict")["named_endpoints"]
-    assert set(named) == {"/chat_ask", "/sessions_search", "/checkpoints_list"}
+    assert set(named) == {"/chat_ask", "/sessions_search", "/checkpoints_list", "/patches_similar"}
     must = {
         name: [given["parameter_name"] for given in endpoint["parameters"] if not given["parameter_has_default"]]
         for name, endpoint in named.items()
     }
-    assert must == {"/chat_ask": ["question"], "/sessions_search": [], "/checkpoints_list": []}
+    assert must == {"/chat_ask": ["question"], "/sessions_search": [], "/checkpoints_list": [], "/patches_similar": []}
     names = [p["parameter_name"] for p in named["/chat_ask"]["parameters"]]
     assert names[:5] == ["question", "images", "checkpoint", "session", "system"]
     assert all(re.fullmatch(r"[a-z][a-z_]*", name) for name in names)

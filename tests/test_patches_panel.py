@@ -1,0 +1,407 @@
+"""The Patches panel without a browser: what the page asks is answered from the model's own numbers, or with a sentence."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+from fakes import picture
+
+from app.history import History
+from app.store import Store
+from model import Checkpoint, Core, Message, Options, Prompt, ask, open_picture, parse_spec
+from model.errors import InputError
+from model.events import Found, Queued, Share, Waiting
+from model.patches import features_at, similarities, similarity
+from model.patching import blocks_of, patch_states
+from model.subject import Subject
+from model.tower import tower_attention
+from model.without import without
+from panels import _patches_views
+from panels._html import ASSETS
+from panels._lens_health import lens_health
+from panels._overlay import unpacked
+from panels._patches_api import endpoint
+from panels._patches_desk import Desk
+from panels._patches_views import VIEWS
+from panels.base import Bench
+from panels.patches import _Asking
+from studies.world.edit import recolour
+from studies.world.files import to_png
+from studies.world.scene import make_scene
+from studies.world.splits import held_out_seed
+
+CHECKPOINT = parse_spec("tiny-llava")
+SCENE = make_scene(held_out_seed(47))
+PART = open_picture(to_png(SCENE, 320), "scene.png").part
+QUESTION = "What color is the heart?"
+
+
+class Logged:
+    """A bench with a log, and turns on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = Store(folder)
+        self.history = History(self.store)
+        self.core = Core(self.store)
+        self.bench = Bench(self.core, self.history, (CHECKPOINT,), False, lambda: None, str, str)
+        self.asking = _Asking(self.bench)
+        self.session = self.history.new_session(client="test")
+        self.turn = self.take(ask(QUESTION, PART))
+
+    def take(self, prompt: Prompt, session: str = "", length: int = 8, checkpoint: Checkpoint = CHECKPOINT) -> str:
+        """The id of a turn that was answered."""
+        session = session or self.session
+        events = list(self.core.generate(checkpoint, prompt, Options(max_new_tokens=length), panel="chat", session=session))
+        return events[-1].run_id
+
+    def ask(self, kind: str, run: str = "", **given: Any) -> dict[str, Any]:
+        """A reply without an error."""
+        found = self.reply(kind, run, **given)
+        assert "error" not in found, found
+        return found
+
+    def reply(self, kind: str, run: str = "", **given: Any) -> dict[str, Any]:
+        found = self.asking.ask({"kind": kind, "run": run or self.turn, "key": "k", **given})
+        json.dumps(found, allow_nan=False)
+        return found
+
+    def subject(self) -> Subject:
+        record = self.history.run(self.turn)
+        return Subject(self.core.vlm(CHECKPOINT), record.prompt, [token.id for token in record.tokens])
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logged]:
+    made = Logged(tmp_path_factory.mktemp("log"))
+    yield made
+    made.store.close()
+
+
+# --- what is shown ---------------------------------------------------------------------------
+
+
+def test_it_opens_with_all_that_can_be_asked(logged: Logged) -> None:
+    found, on = logged.ask("open"), logged.subject()
+    assert found["cell"] == list(range(144))
+    assert [word["id"] for word in found["words"]] == list(on.answer_ids)
+    assert found["stages"] == {
+        "tower": {"layers": 4, "first": 3, "why": ""},
+        "connector": {"layers": 1, "first": 0, "why": ""},
+        "decoder": {"layers": 6, "first": 3, "why": ""},
+    }
+    assert (found["heads"], found["decoder"]) == (4, [5, 4])
+    assert found["sinks"] == {"tower": [], "decoder": []}
+    assert found["pictures"][0]["size"] == [320, 320]
+    received = on.trace().attention.mean((0, 1, 2))
+    assert received[found["first"]] == received.max()
+    assert found["lens"]["usable"] in (True, False, None)
+    assert "tiny-llava" in found["lens"]["text"]
+
+
+@pytest.mark.parametrize(("stage", "layer"), [("tower", 0), ("tower", 3), ("connector", 0), ("decoder", 0), ("decoder", 5)])
+def test_likeness_is_that_of_the_features(logged: Logged, stage: Any, layer: int) -> None:
+    found = unpacked(logged.ask("alike", stage=stage, layer=layer)["matrix"]).reshape(144, 144)
+    np.testing.assert_allclose(found, similarities(features_at(logged.subject(), stage, layer)), atol=1e-5)
+
+
+def test_attention_of_the_tower_and_of_words_is_that_of_the_model(logged: Logged) -> None:
+    on = logged.subject()
+    seen = unpacked(logged.ask("seen", layer=1, head=2)["matrix"]).reshape(144, 144)
+    np.testing.assert_allclose(seen, tower_attention(on, range(144), 1, 2), atol=1e-5)
+    attention = on.trace().attention
+    for layer, head, expected in ((None, None, attention.mean((0, 1))), (3, 1, attention[3, 1])):
+        used = unpacked(logged.ask("used", layer=layer, head=head)["matrix"]).reshape(-1, 144)
+        np.testing.assert_allclose(used, expected, atol=1e-6)
+
+
+def test_where_all_pairs_are_too_many_the_rows_asked_for_are_sent(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = {kind: logged.ask(kind, **given) for kind, given in ASKS.items()}
+    monkeypatch.setattr(_patches_views, "WHOLE", 100)
+    tokens, on = [4, 40, 41], logged.subject()
+    assert logged.ask("open")["whole"] == 100
+    for kind, given in ASKS.items():
+        matrix, row = unpacked(whole[kind]["matrix"]), unpacked(logged.ask(kind, tokens=tokens, **given)["row"])
+        rows = matrix.reshape(-1, 144)
+        np.testing.assert_allclose(row, rows[:, tokens].sum(1) if kind == "used" else rows[tokens].mean(0), atol=1e-5)
+    word = unpacked(logged.ask("used", word=0)["row"])
+    np.testing.assert_allclose(word, on.trace().attention.mean((0, 1))[0], atol=1e-6)
+    assert "No patch is chosen" in logged.reply("alike", stage="connector", layer=0)["error"]
+
+
+ASKS: dict[str, dict[str, Any]] = {"alike": {"stage": "decoder", "layer": 2}, "seen": {"layer": 2}, "used": {}}
+
+
+@pytest.mark.parametrize("how", ["mean", "cut"])
+def test_what_hiding_does(logged: Logged, how: Any) -> None:
+    found, on = logged.ask("hidden", tokens=[60, 61, 62], how=how), logged.subject()
+    expected = without(on, [60, 61, 62], how)
+    np.testing.assert_allclose(unpacked(found["before"]), expected.before, atol=1e-4)
+    np.testing.assert_allclose(unpacked(found["after"]), expected.after, atol=1e-4)
+    assert [token[0] for token in found["instead"]] == [token.id for token in expected.instead]
+
+
+def test_without_any_picture_another_answer_is_given(logged: Logged) -> None:
+    heart = logged.history.run(logged.turn).row.answer
+    assert logged.ask("again", tokens=[0])["text"] == heart == "pink"
+    assert logged.ask("again", tokens=list(range(144)))["text"] != "pink"
+
+
+def test_the_lens_and_a_word(logged: Logged) -> None:
+    rows = logged.ask("says", tokens=[50, 51])["rows"]
+    assert [depth for depth, _ in rows] == list(range(6))
+    assert all(len(words) == 5 and words[0][1] >= words[1][1] for _, words in rows)
+    found = logged.ask("like_word", word="pink")
+    assert unpacked(found["row"]).shape == (144,)
+    assert "".join(found["pieces"]) == " pink"
+
+
+def test_colours_alone_and_jointly(logged: Logged) -> None:
+    alone = unpacked(logged.ask("coloured", stage="tower", layer=3, partner="")["colours"])
+    assert alone.shape == (3 * 144,)
+    assert (alone.min(), alone.max()) == (0, 1)
+    both = logged.ask("coloured", stage="tower", layer=3, partner="erase 0")
+    assert unpacked(both["other"]["colours"]).shape == (3 * 144,)
+    assert both["other"]["cell"] == list(range(144))
+    assert both["other"]["pictures"][0]["url"] != logged.ask("open")["pictures"][0]["url"]
+
+
+# --- two pictures ----------------------------------------------------------------------------
+
+
+def test_partners_are_changed_scenes_and_other_pictures_of_the_session(logged: Logged) -> None:
+    other = logged.take(ask("How many objects are there?", picture(1)))
+    stranger = logged.take(ask("How many objects are there?", picture(2)), session=logged.history.new_session())
+    found = dict(logged.ask("partners")["partners"])
+    assert sum(id.startswith("erase") for id in found) == sum(id.startswith("recolour") for id in found) == len(SCENE.things)
+    assert found[f"turn {other}"] == "the picture of: How many objects are there?"
+    assert f"turn {stranger}" not in found
+    assert all(thing.colour in found[f"recolour {i}"] for i, thing in enumerate(SCENE.things))
+    assert [id for id, _ in logged.ask("partners", other)["partners"]] == [f"turn {logged.turn}"]
+
+
+def test_patching_brings_back_what_patching_states_does(logged: Logged) -> None:
+    heart = next(i for i, thing in enumerate(SCENE.things) if thing.shape == "heart")
+    found, on = logged.ask("between", partner=f"recolour {heart}", tokens=[52, 53, 64, 65]), logged.subject()
+    named, shares = unpacked(found["named"]).reshape(-1, 3), unpacked(found["blocks"]).reshape(-1, 144)
+    assert found["depths"] == list(range(6))
+    assert named[0, 2] == pytest.approx(1, abs=1e-3)
+    assert found["clean"] - found["corrupted"] > 1
+    label = dict(logged.ask("partners")["partners"])[f"recolour {heart}"]
+    edit = recolour(SCENE, heart, label.rsplit(" in ", 1)[1])
+    other = Subject(on.vlm, ask(QUESTION, open_picture(to_png(edit.after, 320)).part), on.answer_ids)
+    groups = blocks_of(on, 3)
+    expected = patch_states(on, other, (0, 3), groups)
+    for at, depth in enumerate((0, 3)):
+        for share, group in zip(expected.share[at], groups, strict=True):
+            np.testing.assert_allclose(shares[depth][group.numpy()], share, atol=1e-3)
+    row, column = (3 * (at // 3) for at in divmod(int(shares[0].argmax()), 12))
+    x0, y0, x1, y1 = (0.012 * v for v in SCENE.things[heart].box)  # in patches
+    assert column < x1 < column + 3 + x1 - x0  # the block that matters most shows the heart
+    assert row < y1 < row + 3 + y1 - y0
+
+
+def test_pictures_that_do_not_align_and_partners_that_are_none(logged: Logged) -> None:
+    for partner in ("", "erase 99", "erase x", "recolour -1", "turn nope", "turn", "<img>"):
+        for kind in ("between", "coloured"):
+            if kind == "coloured" and not partner:
+                continue
+            error = logged.reply(kind, partner=partner, tokens=[0], stage="connector", layer=0)["error"]
+            assert re.search(r"Choose another picture|no run|There is no", error), error
+
+
+# --- what cannot be asked --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "words"),
+    [
+        ("hidden", {"tokens": [], "how": "mean"}, "No patch is chosen"),
+        ("hidden", {"tokens": [144], "how": "mean"}, "there are 144"),
+        ("hidden", {"tokens": [-1], "how": "mean"}, "No patch is chosen"),
+        ("hidden", {"tokens": [True], "how": "mean"}, "No patch is chosen"),
+        ("hidden", {"tokens": "all", "how": "mean"}, "No patch is chosen"),
+        ("hidden", {"tokens": [1], "how": "fire"}, "Choose one of mean, cut"),
+        ("alike", {"stage": "tower", "layer": 4}, "from 0 to 3"),
+        ("alike", {"stage": "tower", "layer": "1"}, "Choose a whole number"),
+        ("alike", {"stage": "soul", "layer": 0}, "Choose one of tower, connector, decoder"),
+        ("seen", {"layer": 0, "head": 4}, "from 0 to 3"),
+        ("used", {"layer": 5}, "from 0 to 4"),
+        ("like_word", {"word": " "}, "Give a word"),
+        ("like_word", {"word": 3}, "no usable 'word'"),
+        ("nonsense", {}, "is not known here"),
+    ],
+)
+def test_what_cannot_be_answered_is_said(logged: Logged, kind: str, given: dict[str, Any], words: str) -> None:
+    assert words in logged.reply(kind, **given)["error"]
+
+
+def test_turns_without_patches_say_so(logged: Logged) -> None:
+    plain = logged.take(Prompt((Message("user", ("Hello",)),)))
+    assert "has no picture" in logged.reply("open", plain)["error"]
+    assert "no run" in logged.reply("open", "nope")["error"]
+
+
+def test_an_answer_that_said_nothing_still_has_patches(logged: Logged) -> None:
+    run = logged.take(ask(QUESTION, PART))
+    with logged.store.write() as db:
+        db.execute("UPDATE runs SET tokens = '[]' WHERE id = ?", [run])
+    found = logged.ask("open", run)
+    assert (found["words"], found["decoder"]) == ([], [0, 0])
+    assert "matrix" in logged.ask("alike", run, stage="decoder", layer=5)
+    assert "keeps no attention" in logged.reply("used", run)["error"]
+    assert logged.ask("hidden", run, tokens=[3], how="mean")["instead"] == []
+
+
+def test_the_script_asks_for_what_there_is() -> None:
+    script = (ASSETS / "js" / "patches.js").read_text(encoding="utf-8")
+    assert set(re.findall(r"kind: '(\w+)'", script)) == {*VIEWS, "partners", "between", "export"}
+
+
+# --- taking it along -------------------------------------------------------------------------
+
+
+def test_the_file_has_the_raw_numbers_and_says_what_they_are(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    found, on = logged.ask("export", stage="decoder", layer=2, tokens=[7, 9]), logged.subject()
+    path = Path(found["url"].removeprefix("/gradio_api/file="))
+    assert path.is_relative_to(tmp_path)
+    assert path.stat().st_size == found["size_bytes"]
+    with np.load(path) as held:
+        features = features_at(on, "decoder", 2)
+        np.testing.assert_allclose(held["features"], features.values, atol=1e-4)
+        np.testing.assert_allclose(held["similarity"], similarities(features), atol=1e-4)
+        np.testing.assert_allclose(held["attention"], on.trace().attention, atol=1e-5)
+        assert held["chosen"].tolist() == [7, 9]
+        assert held["cells"].shape == (144, 4)
+        about = json.loads(str(held["about"]))
+    assert (about["stage"], about["layer"], about["question"]) == ("decoder", 2, QUESTION)
+    assert set(about) >= {"checkpoint", "weights", "answer", "features"}
+
+
+# --- waiting ---------------------------------------------------------------------------------
+
+
+def test_the_desk_says_how_far_and_ends_what_is_to_end() -> None:
+    desk, told = Desk(), []
+
+    def work(until: threading.Event) -> Iterator[Any]:
+        yield Queued(2)
+        told.append(desk.seen("a"))
+        yield Share(0.25)
+        told.append(desk.seen("a"))
+        while not until.is_set():
+            yield Waiting(1.0)
+            desk.halt("a")
+        yield Found("never")
+
+    over = threading.Event()
+    with pytest.raises(InputError, match="Stopped"):
+        desk.done("a", work(over))
+    assert (told[0]["text"], told[1]["share"]) == ("In line behind 2 calls", 0.25)
+    assert desk.seen("a") == {}
+    desk.halt("a")
+    over.set()
+    assert desk.done("a", work(over)) == "never"
+
+
+def test_work_that_nobody_waits_for_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    desk, closed = Desk(), []
+
+    def work() -> Iterator[Any]:
+        try:
+            for _ in range(100):
+                now[0] += 10
+                if now[0] == 80:
+                    desk.seen("a")
+                yield Waiting(1.0)
+        finally:
+            closed.append(now[0])
+
+    with pytest.raises(InputError, match="Stopped"):
+        desk.done("a", work())
+    assert closed == [180.0]  # 90 seconds after somebody looked last
+
+
+# --- lens health -----------------------------------------------------------------------------
+
+
+def test_lens_health_is_what_was_kept_for_these_weights(tmp_path: Path) -> None:
+    figure = {"value": 0.912, "low": 0.88, "high": 0.94, "n": 20, "usable": True}
+    kept = {"usable": True, "auroc": {"Logit lens": 0.912}, "methods": {"logit_lens": figure}, "weights": "abc"}
+    (tmp_path / "lens-tiny.json").write_text(json.dumps(kept))
+    found = lens_health("tiny", "abc", tmp_path)
+    assert found["usable"] is True
+    assert "AUROC 0.91 against masks, 95 % interval 0.88 to 0.94, n = 20" in found["text"]
+    assert lens_health("tiny", "other weights", tmp_path)["usable"] is None
+    (tmp_path / "lens-tiny.json").write_text(json.dumps({"usable": False, "auroc": {"all": 0.4}}))
+    assert "not to be believed: AUROC 0.40 (all)" in lens_health("tiny", "abc", tmp_path)["text"]
+    for broken in ("", "[]", "{}", '{"usable": 1}'):
+        (tmp_path / "lens-tiny.json").write_text(broken)
+        assert lens_health("tiny", "abc", tmp_path)["usable"] is None
+    assert "Not measured on org/name" in lens_health("org/name", "", tmp_path)["text"]
+
+
+# --- the API ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def similar(logged: Logged) -> Any:
+    return endpoint(logged.bench)
+
+
+def test_patches_similar_gives_the_grid_and_the_best(logged: Logged, similar: Any) -> None:
+    found, on = similar(run_id=logged.turn, patch=[4, 3], stage="tower", layer=2), logged.subject()
+    scores = similarity(features_at(on, "tower", 2), 4 * 12 + 3)
+    np.testing.assert_allclose(np.ravel(found["views"][0]["similarity"]), scores, atol=1e-4)
+    assert found["views"][0]["similarity"][4][3] == 1
+    assert (found["stage"], found["layer"], found["run_id"]) == ("tower", 2, logged.turn)
+    best = found["best"][0]
+    order = np.argsort(-scores)
+    assert best["token"] == order[1] == 12 * best["row"] + best["column"]
+    assert [b["similarity"] for b in found["best"]] == sorted((b["similarity"] for b in found["best"]), reverse=True)
+    assert found["chosen"][0]["box"] == pytest.approx([80, 320 / 3, 320 / 3, 400 / 3])
+
+
+def test_patches_similar_takes_a_box_and_a_picture_of_its_own(logged: Logged, similar: Any, tmp_path: Path) -> None:
+    path = tmp_path / "scene.png"
+    path.write_bytes(PART.data)
+    boxed = similar(images=[str(path)], question=QUESTION, box=[80, 107, 133, 160], stage="connector", layer=0)
+    assert boxed["checkpoint"] == "tiny-llava"
+    assert sorted(one["token"] for one in boxed["chosen"]) == [51, 52, 63, 64]
+    logged_one = similar(run_id=logged.turn, box=[80, 107, 133, 160], stage="connector", layer=0)
+    np.testing.assert_allclose(boxed["views"][0]["similarity"], logged_one["views"][0]["similarity"], atol=1e-3)
+    assert similar(run_id=logged.turn, patch=[0, 0])["layer"] == 5
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "Give the run_id"),
+        ({"run_id": "nope"}, "no run"),
+        ({"run_id": "TURN"}, "Give a patch"),
+        ({"run_id": "TURN", "patch": [1, 2, 3]}, "Give 2 numbers"),
+        ({"run_id": "TURN", "patch": [12, 0]}, "No visual token looks there"),
+        ({"run_id": "TURN", "box": [900, 900, 950, 950]}, "No visual token looks there"),
+        ({"run_id": "TURN", "box": [5, 5, 1, 1]}, "box"),
+        ({"run_id": "TURN", "patch": [0, 0], "image": 3}, "There is no picture 3"),
+        ({"run_id": "TURN", "patch": [0, 0], "stage": "soul"}, "Choose one of tower, connector, decoder"),
+        ({"run_id": "TURN", "patch": [0, 0], "layer": 77}, "no layer 77"),
+    ],
+)
+def test_patches_similar_says_what_it_cannot_do(logged: Logged, similar: Any, given: dict[str, Any], words: str) -> None:
+    given = {name: logged.turn if value == "TURN" else value for name, value in given.items()}
+    with pytest.raises(gr.Error, match=words):
+        similar(**given)
