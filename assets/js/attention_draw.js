@@ -27,7 +27,8 @@ const pair = (map) => {
   const same = kept.unit === map.unit && kept.signed === map.signed, [a, b] = [kept, map].map((one) => same ? one.scores : asShare(one));
   const minus = a.map((v, i) => v - b[i]), unit = same ? map.unit : 'share of the map', signed = kept.signed || map.signed;
   const both = scaleOf([a, b], look.how, signed), apart = scaleOf([minus], look.how, true);
-  p.main.hidden = true; p.pair.hidden = false;
+  p.main.hidden = true; p.pair.hidden = false; p.title.textContent = 'Two maps and their difference';
+  p.note.textContent = same ? '' : `Their units differ (${kept.unit}, ${map.unit}), so each is shown as shares of itself.`;
   [[`A: ${nameOf(kept)}`, kept.note, a, both, signed], [`B: ${nameOf(map)}`, map.note, b, both, signed], ['A \u2212 B', '', minus, apart, true]].forEach(([title, note, scores, scale, two], i) => {
     const third = p.three[i]; third.title.textContent = title; third.note.textContent = note;
     third.heat.show({ scores, scale, signed: two, unit, opacity: look.opacity, smooth: look.smooth }); bar(third.scale, scale, two, unit);

@@ -39,9 +39,9 @@ const mapSide = () => {
   tools.append(field('Opacity', slide(0, 1, 0.02, look.opacity, (v) => { look.opacity = v; again(); })),
     field('Scale', pick([['linear', 'linear'], ['percentile', 'percentile 1\u201399']], look.how, (v) => { look.how = v; again(); })),
     tick('one for all words', look.shared, (v) => { look.shared = v; again(); }, 'The same scale for every word of the answer that has been drawn this way'), tick('smooth', look.smooth, (v) => { look.smooth = v; again(); }));
-  p.keep = button('fv-mini', '', 'Keep this map as A; what is shown next is B, beside it and as a difference', () => { kept = kept ? null : drawn; controls(); again(); });
-  p.hide = button('fv-mini', '', 'Put the mean patch in their place and see what becomes of the answer', () => change(false));
-  p.knock = button('fv-mini', '', 'Let the text attend to them no more and see what becomes of the answer', () => change(true));
+  p.keep = button('fv-mini', 'Keep as A', 'Keep this map as A; what is shown next is B, beside it and as a difference', () => { kept = kept ? null : drawn; controls(); again(); });
+  p.hide = button('fv-mini', 'Hide', 'Put the mean patch in their place and see what becomes of the answer', () => change(false));
+  p.knock = button('fv-mini', 'Knock out', 'Let the text attend to them no more and see what becomes of the answer', () => change(true));
   p.clear = button('fv-mini', 'Clear', 'Select no patches', () => select([]));
   acts.append(p.keep, button('fv-mini', 'Agreement', 'Every method\u2019s map of this word, and how far they agree', agreement), p.hide, p.knock, p.clear);
   left.append(p.title, p.note, p.main, p.pair, p.readout, tools, acts); return left;

@@ -59,7 +59,28 @@ const layout = (picture, starts, side) => {
 };
 // Little is drawn thinly, so that the picture is seen where nothing was found: half of the opacity at zero, all of it at the ends.
 const alphaOf = (signed, at, opacity) => Math.round(255 * opacity * (0.5 + 0.5 * (signed ? Math.abs(at - 127.5) / 127.5 : at / 255)));
-const paint = (context, plan, { scores, scale, signed, opacity, smooth }) => {
+const NOTHING = [0x8c9a9a9a, 0xe0404040]; // hatched: no token looks there
+const hatch = (x, y) => NOTHING[(x + y) % 9 < 2 ? 1 : 0];
+const tableOf = (signed, opacity) => Uint32Array.from(RAMPS[signed ? 1 : 0], ([r, g, b], i) => (alphaOf(signed, i, opacity) << 24 | b << 16 | g << 8 | r) >>> 0);
+// What nothing was drawn on is hatched. No colour of the ramps is 0, however clear it is.
+const finished = (context, image, pixels, W) => {
+  let unseen = false; for (let p = 0; p < pixels.length; p++) if (!pixels[p]) { pixels[p] = hatch(p % W, Math.floor(p / W)); unseen = true; }
+  context.putImageData(image, 0, 0); return unseen;
+};
+// One view, its cells as they are: each row of cells is painted once and copied down. About a millisecond.
+const paintCells = (context, { W, H, views: [{ start, cols, xs, ys }] }, { scores, scale, signed, opacity }) => {
+  const image = context.createImageData(W, H), pixels = new Uint32Array(image.data.buffer), table = tableOf(signed, opacity), times = 255 / (scale.high - scale.low);
+  for (let j = 0; j < ys.cell.length; j++) {
+    const line = (ys.first + j) * W + xs.first, first = start + ys.cell[j] * cols;
+    if (j && ys.cell[j] === ys.cell[j - 1]) { pixels.copyWithin(line, line - W, line - W + xs.cell.length); continue; }
+    for (let i = 0; i < xs.cell.length; i++) {
+      const v = scores[first + xs.cell[i]], at = Math.round((v - scale.low) * times); if (v === v) pixels[line + i] = table[at < 0 ? 0 : at > 255 ? 255 : at];
+    }
+  }
+  return finished(context, image, pixels, W);
+};
+const paint = (context, plan, values) => {
+  const { scores, scale, signed, opacity, smooth } = values; if (plan.views.length === 1 && !smooth) return paintCells(context, plan, values);
   const { W, H, views } = plan, sum = new Float32Array(W * H), count = new Uint8Array(W * H);
   for (const { start, cols, rows, xs, ys } of views) {
     for (let j = 0; j < ys.cell.length; j++) {
@@ -78,14 +99,9 @@ const paint = (context, plan, { scores, scale, signed, opacity, smooth }) => {
     }
   }
   const image = context.createImageData(W, H), pixels = new Uint32Array(image.data.buffer); // [H, W]
-  const table = Uint32Array.from(RAMPS[signed ? 1 : 0], ([r, g, b], i) => (alphaOf(signed, i, opacity) << 24 | b << 16 | g << 8 | r) >>> 0), times = 255 / (scale.high - scale.low);
-  let unseen = false;
-  for (let p = 0; p < pixels.length; p++) {
-    if (!count[p]) { pixels[p] = (p % W + Math.floor(p / W)) % 9 < 2 ? 0xe0404040 : 0x8c9a9a9a; unseen = true; continue; }
-    const at = Math.round((sum[p] / count[p] - scale.low) * times);
-    pixels[p] = table[at < 0 ? 0 : at > 255 ? 255 : at];
-  }
-  context.putImageData(image, 0, 0); return unseen;
+  const table = tableOf(signed, opacity), times = 255 / (scale.high - scale.low);
+  for (let p = 0; p < pixels.length; p++) if (count[p]) { const at = Math.round((sum[p] / count[p] - scale.low) * times); pixels[p] = table[at < 0 ? 0 : at > 255 ? 255 : at]; }
+  return finished(context, image, pixels, W);
 };
 // Colours of cells instead of scores: no scale, no smoothing. A smaller cell is drawn over a larger one.
 const tint = (context, { W, H, views }, { colours, opacity }) => {
@@ -100,9 +116,7 @@ const tint = (context, { W, H, views }, { colours, opacity }) => {
       }
     }
   }
-  let unseen = false;
-  for (let p = 0; p < pixels.length; p++) if (!pixels[p]) { pixels[p] = (p % W + Math.floor(p / W)) % 9 < 2 ? 0xe0404040 : 0x8c9a9a9a; unseen = true; }
-  context.putImageData(image, 0, 0); return unseen;
+  return finished(context, image, pixels, W);
 };
 const colourBar = ({ scale, signed, unit, opacity = 1 }) => {
   const node = make('div', 'fv-scale'), strip = make('canvas', 'fv-scale-strip'), marker = make('span', 'fv-scale-at'), ends = make('div', 'fv-scale-ends');
