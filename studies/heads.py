@@ -41,12 +41,13 @@ def found_head(maps: Sequence[np.ndarray], grids: Sequence[ImageGrid]) -> tuple[
 
 
 def candidates(maps: np.ndarray, grid: ImageGrid) -> list[tuple[int, int]]:
-    """Heads above the elbow of image mass, least spatial entropy first, at most a quarter of all and CANDIDATES. [L, H, T]."""
+    """Heads above the elbow of image mass, least spatial entropy first, then most mass; at most a quarter of all. [L, H, T]."""
     mass = maps.sum(-1)
-    enough = mass >= elbow(mass.reshape(-1))
-    entropy = {(int(i), int(j)): spatial_entropy(_raster(maps[i, j], grid)) for i, j in np.argwhere(enough)}
+    above = mass > elbow(mass.reshape(-1))
+    looking = [(int(i), int(j)) for i, j in np.argwhere(above if above.any() else mass >= 0)]
+    entropy = {at: spatial_entropy(_raster(maps[at], grid)) for at in looking}
     limit = min(CANDIDATES, max(1, mass.size // 4))
-    return sorted(entropy, key=lambda at: entropy[at])[:limit]
+    return sorted(entropy, key=lambda at: (entropy[at], -mass[at]))[:limit]
 
 
 def elbow(values: np.ndarray) -> float:

@@ -23,6 +23,10 @@ BASELINES = {
     "centre": "Centre of the picture",
     "edges": "Edges in the picture",
 }
+HEADS = {
+    "best_head": "One head, chosen with masks on the first half",
+    "found_head": "One head, found without masks on the first half",
+}
 CENTRE_WIDTH = 0.25
 """Standard deviation of the centre baseline, as a share of each side."""
 
@@ -83,5 +87,5 @@ def head_maps(subject: Subject, words: Sequence[int], run: Run | None = None) ->
 
 
 def titles() -> Mapping[str, str]:
-    """Names for people, of methods and baselines."""
-    return {**{slug: heat_methods[slug].title for slug in heat_methods}, **BASELINES}
+    """Names for people, of methods, single heads and baselines."""
+    return {**{slug: heat_methods[slug].title for slug in heat_methods}, **HEADS, **BASELINES}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .mapped import Mapped, slow_methods
-from .maps import BASELINES, titles
+from .maps import BASELINES, HEADS, titles
 from .metrics import Difference, Figure, bootstrap_mean, paired, spearman, wilson
 from .sanity import ByMethod
 
@@ -89,13 +89,11 @@ def _standing(name: str, found: Sequence[Mapped], checks: Mapping[str, ByMethod]
         "left_at_5": bootstrap_mean([line.left(0.05) for line in lines]),
         "left_at_10": bootstrap_mean([line.left(0.10) for line in lines]),
     }
-    known = titles()
-    kind = "baseline" if name in BASELINES else "method" if name in known else "head"
-    title = known.get(name, name)
+    kind = "baseline" if name in BASELINES else "head" if name in HEADS else "method"
     values = {check: bootstrap_mean(by[name]) for check, by in checks.items() if by.get(name)}
     times = [one.cpu_s[name] for one in mine if name in one.cpu_s]
     return Standing(
-        name, title, kind, len(mine), measures, difference(found, name), values, float(np.mean(times)) if times else 0.0
+        name, titles()[name], kind, len(mine), measures, difference(found, name), values, float(np.mean(times)) if times else 0.0
     )
 
 
@@ -121,7 +119,8 @@ def agreement(one: Sequence[Mapped], other: Sequence[Mapped]) -> tuple[float, in
     """
     slow = set(slow_methods())
     first, second = ({name: _gap(found, name) for name in titles() if name not in slow} for found in (one, other))
-    both = [n for n in first if n not in BASELINES and first[n] is not None and second[n] is not None]
+    known = {*HEADS, *BASELINES}
+    both = [n for n in first if n not in known and first[n] is not None and second[n] is not None]
     return spearman([first[n] for n in both], [second[n] for n in both]), len(both)
 
 
