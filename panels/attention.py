@@ -9,6 +9,7 @@ import gradio as gr
 from model.families.base import Capability
 
 from . import panels
+from ._attention_api import add_attention_api
 from ._attention_look import NEEDS
 from ._attention_work import Workshop
 from ._html import component
@@ -45,3 +46,4 @@ class Attention:
             return {"run": state.at_hand or ""}
 
         gr.on([bench.state.change, bench.opened.change], stand, bench.state, view, **QUICK)
+        add_attention_api(bench, shop.looks)
