@@ -17,7 +17,7 @@ from model.pictures import open_picture
 from model.prompt import ImagePart, Message, Prompt
 from model.recorder import new_id
 
-from . import cleanup, rows, search
+from . import artifacts, cleanup, rows, search
 from .past import RunRecord, RunRow, Session, run_row
 from .store import Store
 
@@ -181,6 +181,18 @@ class History:
         if part.id != image_id:
             raise PictureError(f"The file of the picture {image_id[:12]} has changed in the data folder. Add it again.")
         return part
+
+    def keep(self, run_id: str, kind: str, name: str, data: bytes, meta: Mapping[str, Any]) -> bool:
+        """Keeps bytes with a run, in place of what had that name; False where the run is gone or holds too many."""
+        return artifacts.keep(self.store, (run_id, kind, name), data, "application/octet-stream", meta)
+
+    def kept(self, run_id: str, kind: str) -> list[artifacts.Artifact]:
+        """What is kept of a run, the oldest first."""
+        return artifacts.listed(self.store, run_id, kind)
+
+    def kept_bytes(self, run_id: str, kind: str, name: str) -> tuple[artifacts.Artifact, bytes]:
+        """One thing kept of a run, with its bytes."""
+        return artifacts.one(self.store, run_id, kind, name)
 
     def delete_runs(self, ids: Iterable[str]) -> cleanup.Deleted:
         """Deletes these runs, and the messages and pictures that nothing else refers to."""

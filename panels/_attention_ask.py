@@ -12,7 +12,7 @@ from model.heat.base import Choice
 
 from ._attention_look import Seen
 
-KINDS = ("open", "maps", "overview", "heat", "agree", "sinks", "change")
+KINDS = ("open", "maps", "overview", "heat", "agree", "sinks", "change", "export")
 MAX_WORDS = 256
 MAX_ID = 100
 MAX_CELLS = 100_000

@@ -18,11 +18,13 @@ from studies.metrics import spearman
 
 from ._attention_anew import Change, changed
 from ._attention_ask import Asked, asked
+from ._attention_kept import asked_for, keep_map, name_of, numbers_file, page_file
 from ._attention_look import Look, Looks, Seen, look_at, raw
 from ._attention_view import answer_text, look_view, overview
 from ._html import PictureUrls
 from ._overlay import cells_of_tokens, heat_view, packed, tokens_of_cells
 from ._patches_desk import Desk
+from ._scores import scores_of
 from ._truth import true_things
 from .base import Bench, explained
 
@@ -61,8 +63,8 @@ class Workshop:
         """The value of some work on the model thread, which the page may watch and end."""
         return self.desk.done(ask.key, self.bench.core.examine(look.checkpoint, look.prompt, look.answer, work))
 
-    def heat(self, ask: Asked, look: Look, slug: str) -> Heat:
-        """A method's map of the words asked about."""
+    def heat(self, ask: Asked, look: Look, seen: Seen, slug: str) -> Heat:
+        """A method's map of the words asked about. It is logged with its turn."""
         layered = heat_methods[slug].layered
         key = (look, slug, ask.words, ask.choice if layered else ask.choice.rows, ask.choice.without)
         with self._lock:
@@ -73,6 +75,7 @@ class Workshop:
                 self._heats[key] = held
                 while len(self._heats) > MAX_HEATS:
                     self._heats.popitem(last=False)
+            keep_map(self.bench, look, seen, held, asked_for(look, slug, ask.words, ask.choice))
         return held
 
     # --- what can be asked ---------------------------------------------------------------------
@@ -101,11 +104,11 @@ class Workshop:
         return overview(seen, ask.words, [thing for i, thing in enumerate(things) if i in ask.things])
 
     def one(self, ask: Asked, look: Look, seen: Seen) -> Reply:
-        return {"map": heat_view(self.heat(ask, look, ask.method))}
+        return {"map": heat_view(self.heat(ask, look, seen, ask.method))}
 
     def agree(self, ask: Asked, look: Look, seen: Seen) -> Reply:
         """Spearman's correlation of the patches' ranks for every two of the methods asked for. [methods][methods]"""
-        heats = [self.heat(ask, look, slug) for slug in ask.methods]
+        heats = [self.heat(ask, look, seen, slug) for slug in ask.methods]
         placed = [heat.scores if heat.grid.mixing is not None else heat.scores[heat.grid.cell >= 0] for heat in heats]
         return {"matrix": [[round(spearman(a, b), 3) for b in placed] for a in placed]}
 
@@ -137,6 +140,18 @@ class Workshop:
             "ended": found.ended,
         }
 
+    def export(self, ask: Asked, look: Look, seen: Seen) -> Reply:
+        """A map as files: numbers in base64, a page as text, and the name to save them under."""
+        heat = self.heat(ask, look, seen, ask.method)
+        what = asked_for(look, ask.method, ask.words, ask.choice)
+        score = scores_of(look.checkpoint).sentence(ask.method, look.checkpoint.name)
+        name = name_of(what)
+        return {
+            "name": name,
+            "npz": numbers_file(self.bench, look, seen, heat, what),
+            "page": page_file(look, seen, heat, what, score, f"{name}.png"),
+        }
+
 
 KINDS: dict[str, Callable[[Workshop, Asked, Look, Seen], Reply]] = {
     "open": Workshop.open,
@@ -146,4 +161,5 @@ KINDS: dict[str, Callable[[Workshop, Asked, Look, Seen], Reply]] = {
     "agree": Workshop.agree,
     "sinks": Workshop.sinks,
     "change": Workshop.change,
+    "export": Workshop.export,
 }

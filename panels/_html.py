@@ -41,7 +41,7 @@ TEMPLATES = {
     "message": '<div class="fv-error" role="alert"></div>',
     "note": '<p class="fv-note" role="status"></p>',
 }
-ATTENTION = ("attention_ask", "attention_draw", "attention_layout")
+ATTENTION = ("attention_ask", "attention_draw", "attention_export", "attention_layout")
 SCRIPTS = {
     "transcript": ("common", "tokens", "transcript"),
     "note": ("common", "message"),

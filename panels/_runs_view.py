@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -83,8 +83,10 @@ def compared(record: Any, second: Iterable[Token], answer: str) -> dict[str, Any
     return {"same": differing is None or stopped, "text": text, "tokens": pairs, "answer": answer}
 
 
-def detail_view(record: Any, urls: PictureUrls, replay: dict[str, Any] | None = None) -> dict[str, Any]:
-    """One run in full, as `detail.js` takes it."""
+def detail_view(
+    record: Any, urls: PictureUrls, replay: dict[str, Any] | None = None, maps: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """One run in full, as `detail.js` takes it. `maps` are those kept of it."""
     row, options = record.row, record.options
     sampled = f"temperature {options.temperature:g}, top-p {options.top_p:g}, seed {options.seed}"
     decoding = "greedy" if options.temperature == 0 else sampled
@@ -112,4 +114,5 @@ def detail_view(record: Any, urls: PictureUrls, replay: dict[str, Any] | None = 
         "truth": truth(record.prompt),
         "facts": facts,
         "replay": replay,
+        "maps": list(maps),
     }

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import gradio as gr
 
+from model.errors import WorkbenchError
 from model.families.base import Capability
 
 from . import panels
 from ._attention_api import add_attention_api
+from ._attention_kept import map_to_open
 from ._attention_look import NEEDS
 from ._attention_work import Workshop
 from ._html import component
@@ -43,7 +46,11 @@ class Attention:
         view = component("attention", elem_id="attention", server_functions=[ask, progress, halt])
 
         def stand(state: SessionState) -> dict[str, Any]:
-            return {"run": state.at_hand or ""}
+            run = state.at_hand or ""
+            asked = state.looking[2] if state.looking and state.looking[0] == run else ""
+            with suppress(WorkbenchError):  # then the turn opens as it would without
+                return {"run": run, "map": map_to_open(bench.history, run, asked) if asked else None}
+            return {"run": run, "map": None}
 
         gr.on([bench.state.change, bench.opened.change], stand, bench.state, view, **QUICK)
         add_attention_api(bench, shop.looks)

@@ -40,23 +40,24 @@ class SessionState:
     """What one browser tab remembers: small, immutable. Everything else is in the log.
 
     `checkpoint` is the spec in use. `run_id` is the turn the chat stands at. `editing` is the turn whose
-    question is being rewritten. `looking` is a turn opened to be looked into, and where the chat stood then.
+    question is being rewritten. `looking` is a turn opened to be looked into, where the chat stood then, and which
+    of its kept maps is to be shown.
     """
 
     session: str = ""
     checkpoint: str = ""
     run_id: str | None = None
     editing: str | None = None
-    looking: tuple[str, str | None] | None = None
+    looking: tuple[str, str | None, str] | None = None
 
     @property
     def at_hand(self) -> str | None:
         """The turn an instrument shows: the one opened for it, until the chat moves on; else the chat's."""
         return self.looking[0] if self.looking and self.looking[1] == self.run_id else self.run_id
 
-    def into(self, run_id: str) -> SessionState:
-        """The state with that turn opened to be looked into."""
-        return replace(self, looking=(run_id, self.run_id))
+    def into(self, run_id: str, map_name: str = "") -> SessionState:
+        """The state with that turn opened to be looked into, at one of its kept maps where one is named."""
+        return replace(self, looking=(run_id, self.run_id, map_name))
 
 
 class History(Protocol):
@@ -75,6 +76,9 @@ class History(Protocol):
     def search(self, query: str = "", **filters: Any) -> Sequence[Any]: ...
     def rate(self, run_id: str, value: int, note: str = "") -> None: ...
     def picture(self, image_id: str) -> ImagePart: ...
+    def keep(self, run_id: str, kind: str, name: str, data: bytes, meta: Mapping[str, Any]) -> bool: ...
+    def kept(self, run_id: str, kind: str) -> Sequence[Any]: ...
+    def kept_bytes(self, run_id: str, kind: str, name: str) -> tuple[Any, bytes]: ...
     def delete_runs(self, ids: Iterable[str]) -> Any: ...
     def delete_session(self, id: str) -> Any: ...
     def usage(self) -> Any: ...

@@ -14,6 +14,7 @@ from model.memory import human_bytes
 
 from . import panels
 from ._answering import Asked, Progress, run
+from ._attention_kept import kept_maps
 from ._html import PictureUrls
 from ._runs_view import compared, detail_view, run_lines
 from ._sessions_api import add_sessions_api
@@ -72,6 +73,8 @@ class _Sessions:
         self.found.list.open(self.show, given, shown, **QUICK)
         b.specimen.act(self.find_again, given, shown, **QUICK)
         t.open.click(self.open_in_chat, given, shown, cancels=b.answering, **QUICK)
+        t.into.click(self.look_into, given, shown, **QUICK)
+        t.detail.map(self.open_map, given, shown, **QUICK)
         t.replay.click(self.replay, given, shown, **MODEL)
         t.halt.click(self.halt, self.running, None, queue=False, show_progress="hidden", api_visibility="private")
         gr.on([t.keep.click, t.note.submit], self.rate, given, shown, **QUICK)
@@ -135,12 +138,26 @@ class _Sessions:
             self.chosen: run_id,
             self.message: gr.HTML(visible=False),
             t.box: gr.Column(visible=True),
-            t.detail: detail_view(record, self.urls),
+            t.detail: detail_view(record, self.urls, maps=kept_maps(self.bench.history, run_id)),
             t.value: record.row.rating,
             t.note: record.row.note,
             t.sure: gr.Column(visible=False),
             t.file: gr.File(visible=False),
         }
+
+    @told
+    def look_into(self, values: Values, event: gr.EventData) -> Iterator[Values]:
+        """The turn in Attention."""
+        yield self._into(values, "")
+
+    @told
+    def open_map(self, values: Values, event: gr.EventData) -> Iterator[Values]:
+        """One of the turn's kept maps in Attention."""
+        yield self._into(values, sent(event, "name", str))
+
+    def _into(self, values: Values, map_name: str) -> Values:
+        b, run_id = self.bench, self.bench.history.run(values[self.chosen]).row.id
+        return {b.state: values[b.state].into(run_id, map_name), b.tabs: gr.Tabs(selected="attention")}
 
     @told
     def replay(self, values: Values, event: gr.EventData) -> Iterator[Values]:
@@ -230,7 +247,8 @@ class _Sessions:
             return
         gone = b.history.delete_runs([id]) if what == "turn" else b.history.delete_session(id)
         many = "1 turn" if gone.runs == 1 else f"{gone.runs} turns"
-        gr.Info(f"Deleted {many} and {gone.images} pictures ({human_bytes(gone.size_bytes)}).")
+        pictures = "1 picture" if gone.images == 1 else f"{gone.images} pictures"
+        gr.Info(f"Deleted {many} and {pictures} ({human_bytes(gone.size_bytes)}).")
         state: SessionState = values[b.state]
         if what == "session" and id == state.session:
             state = replace(state, session=b.history.new_session(client="browser"), run_id=None, editing=None)

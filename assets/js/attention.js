@@ -54,7 +54,11 @@ const refresh = async () => {
   } else endWork('map');
   if (!stale()) present(found.get(wanted));
 };
-const present = (map) => { pinned = map; if (previewing < 0) draw(map); };
+const present = (map) => {
+  pinned = map; if (previewing < 0) draw(map);
+  clearTimeout(present.later); const run = view.run; // a raw map that stays is logged as the others are
+  if (map.method === 'attention') present.later = setTimeout(() => { if (view && view.run === run && pinned === map) quest(null, question('heat'), 'Logging the map', make('div')); }, 1500);
+};
 const controls = () => {
   const can = layered(), name = (v, many) => v === null ? `all ${many}` : `${v + 1} of ${many}`, one = can && (spec.layer !== null || spec.head !== null);
   p.method.value = spec.method; for (const key of ['layer', 'head']) { p[key].disabled = !can; p[key].value = can && spec[key] !== null ? spec[key] + 1 : 0; }
@@ -110,7 +114,7 @@ const agreement = async () => {
 };
 
 // --- which answer ------------------------------------------------------------------------------
-const load = async (run, typed = '') => {
+const load = async (run, typed = '', wanted = null) => {
   for (const kind of [...working.keys()]) endWork(kind);
   const place = make('div', 'fv-busy'), line = make('p', 'fv-quiet', run ? 'Reading the answer' : 'There is no answer yet. Ask something in Chat.');
   if (view) p.busy.replaceChildren(place); else root.replaceChildren(line, place);
@@ -123,7 +127,13 @@ const load = async (run, typed = '') => {
   view = got.view; rows = new Map(); found = new Map(); fetching = new Map(); drawn = pinned = kept = sinks = null; chosen = []; previewing = -1;
   const weight = (t) => t.d ?? t.m, first = view.tokens.reduce((best, t, k) => weight(t) > weight(view.tokens[best]) ? k : best, 0);
   spec = { method: view.method, words: [first], layer: null, head: null, reduce: 'mean', rows: 'predicting', without: false };
-  shell(); p.words.set([first]); hovered(-1); delete root.dataset.drawn;
+  const fits = wanted && method(wanted.method)?.can && wanted.words.every((k) => k < view.tokens.length);
+  if (fits) { for (const part of ['method', 'layer', 'head', 'reduce', 'rows']) spec[part] = wanted[part]; if (wanted.without.length) { spec.without = true; sinks = { tokens: wanted.without, cells: [], tower: 0, decoder: 0, share: NaN }; } }
+  shell(); p.words.set(fits ? wanted.words : [first]); hovered(-1); delete root.dataset.drawn;
 };
-const follow = () => { const wanted = props.value ? props.value.run : ''; if (element.offsetParent !== null && wanted !== at) { at = wanted; load(at); } };
+const follow = () => {
+  const { run = '', map = null } = props.value || {}, asked = JSON.stringify(map);
+  if (element.offsetParent === null || (run === at && (!map || asked === follow.map))) return;
+  at = run; follow.map = asked; load(run, map ? map.typed : '', map);
+};
 new IntersectionObserver(follow).observe(element); watch('value', follow); follow();

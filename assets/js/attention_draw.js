@@ -20,6 +20,7 @@ const bar = (place, scale, signed, unit) => { const node = colourBar({ scale, si
 const single = (map) => {
   const scale = sharedScale(map); p.pair.hidden = true; p.main.hidden = false;
   p.heat.show({ scores: map.scores, scale, signed: map.signed, unit: map.unit, opacity: look.opacity, smooth: look.smooth }); bar(p.scale, scale, map.signed, map.unit);
+  p.heat.now = { title: nameOf(map), note: p.note.textContent, scale, signed: map.signed, unit: map.unit };
 };
 // Maps in different units are compared as shares of themselves.
 const asShare = (map) => { const whole = map.scores.reduce((sum, v) => sum + (Number.isFinite(v) ? Math.abs(v) : 0), 0) || 1; return map.scores.map((v) => v / whole); };
@@ -32,6 +33,7 @@ const pair = (map) => {
   [[`A: ${nameOf(kept)}`, kept.note, a, both, signed], [`B: ${nameOf(map)}`, map.note, b, both, signed], ['A \u2212 B', '', minus, apart, true]].forEach(([title, note, scores, scale, two], i) => {
     const third = p.three[i]; third.title.textContent = title; third.note.textContent = note;
     third.heat.show({ scores, scale, signed: two, unit, opacity: look.opacity, smooth: look.smooth }); bar(third.scale, scale, two, unit);
+    third.heat.now = { title, note, scale, signed: two, unit };
   });
 };
 const about = () => {

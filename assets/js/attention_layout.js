@@ -44,7 +44,7 @@ const mapSide = () => {
   p.knock = button('fv-mini', 'Knock out', 'Let the text attend to them no more and see what becomes of the answer', () => change(true));
   p.clear = button('fv-mini', 'Clear', 'Select no patches', () => select([]));
   acts.append(p.keep, button('fv-mini', 'Agreement', 'Every method\u2019s map of this word, and how far they agree', agreement), p.hide, p.knock, p.clear);
-  left.append(p.title, p.note, p.main, p.pair, p.readout, tools, acts); return left;
+  left.append(p.title, p.note, p.main, p.pair, p.readout, tools, acts, exportMenu()); return left;
 };
 const choiceSide = () => {
   const right = make('div', 'fv-look-right'), number = (v) => v ? v - 1 : null;

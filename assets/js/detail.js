@@ -1,4 +1,4 @@
-// One logged turn in full, and a replay of it beside the first answer.
+// One logged turn in full, its maps, and a replay of it beside the first answer. Event: map {name}.
 const section = (title, ...nodes) => { const box = make('section'); box.append(make('h3', '', title), ...nodes); return box; };
 const replayed = (replay) => {
   const box = make('div', 'fv-replay'), strip = make('div', 'fv-diff'); box.setAttribute('role', 'status');
@@ -21,8 +21,14 @@ const build = () => {
   if (value.truth) { const truth = make('div', 'fv-truth'); truth.append(make('b', '', 'Truth of the drawing: '), value.truth); answer.append(truth); }
   const line = make('div', 'fv-address'), link = make('a', '', turnAddress(value.run)); link.href = link.textContent;
   line.append(button('fv-mini', 'Copy link', 'Copy the address of this turn', (e) => copy(link.href, e.currentTarget)), link); root.append(line);
+  if (value.maps && value.maps.length) {
+    const maps = make('div', 'fv-maps');
+    for (const { name, title, note } of value.maps) maps.append(button('fv-mini', title, note || 'Open this map in Attention', () => trigger('map', { name })));
+    root.append(section(value.maps.length === 1 ? '1 map' : `${value.maps.length} maps`, maps));
+  }
   const facts = make('dl', 'fv-facts'), more = make('details', 'fv-more'); more.open = build.more === true;
   for (const [name, text] of value.facts) facts.append(make('dt', '', name), make('dd', '', text));
   more.addEventListener('toggle', () => { build.more = more.open; }); more.append(make('summary', '', 'All that is logged'), facts); root.append(more);
 };
 watch('value', build); build();
+// 'map'
