@@ -130,12 +130,13 @@ class Workshop:
         layers = None if ask.choice.layer is None else (ask.choice.layer,)
         heads = None if ask.choice.head is None else (ask.choice.head,)
         found: Change = self.worked(ask, look, lambda subject, run: changed(subject, tokens, ask.knock_out, layers, heads, run))
+        before, after = (np.maximum(logprobs, -999.0) for logprobs in (found.effect.before, found.effect.after))
         many = "1 picture token" if tokens.sum() == 1 else f"{int(tokens.sum())} picture tokens"
         return {
             "what": f"{many} {'knocked out' if ask.knock_out else 'hidden'}",
-            "before": [float(v) for v in np.maximum(found.effect.before, -999)],
-            "after": [float(v) for v in np.maximum(found.effect.after, -999)],
-            "lost": found.effect.lost,
+            "before": before.tolist(),
+            "after": after.tolist(),
+            "lost": float(before.sum() - after.sum()),
             "anew": found.anew,
             "ended": found.ended,
         }
