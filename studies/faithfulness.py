@@ -25,7 +25,7 @@ from .base import Report, Tell
 from .cases import Asked, Case, asked, drawn_cases
 from .coco import coco_cases
 from .heads import best_head, found_head, lifts
-from .mapped import Mapped, all_mapped
+from .mapped import Mapped, all_mapped, slow_methods
 from .report_faithfulness import report
 from .sanity import blur_gaps, erased, flatness, noisy, redrawn, repeated
 from .standings import Standing, agreement, default, difference, halves, standings
@@ -59,10 +59,13 @@ class Faithfulness:
         Raises InputError where too few answers are right and need the picture, CheckpointError, Unsupported.
         """
         first, *others = checkpoints or [parse_spec("tiny-llava")]
+        if pictures and not annotations:
+            raise InputError("A folder of pictures needs a COCO json that says what is where: give it with --annotations.")
         core = Core()
         begun = time.process_time()
         study = Studied(core, first, tell)
-        study.run(list(coco_cases(annotations, pictures, scenes) if annotations else drawn_cases(scenes)), drawn=not annotations)
+        cases = coco_cases(annotations, pictures, scenes) if annotations else drawn_cases(scenes)
+        study.run(list(cases), drawn=not annotations)
         spent_s = time.process_time() - begun
         for other in others:
             study.compare(other)
@@ -80,7 +83,7 @@ class Studied:
         self.rows: list[Standing] = []
         self.heads: dict[str, dict[str, Any]] = {}
         self.ranking: dict[str, dict[str, Any]] = {}
-        self.even: dict[str, float] = {}
+        self.right: dict[str, int] = {}
 
     def run(self, cases: Sequence[Case], *, drawn: bool) -> None:
         """Ask, map, check."""
@@ -98,7 +101,7 @@ class Studied:
         self.found = all_mapped(self.core, self.checkpoint, self.asked, self.methods(), self._progress("mapped"), self._choose)
         self.rows = standings(self.found, self._checks(drawn))
         rho, methods = agreement(*halves(self.found))
-        self.ranking["two halves of the cases"] = {"spearman": round(rho, 3), "methods": methods, "n": len(self.found) // 2}
+        self.ranking["on two halves of the cases"] = {"spearman": round(rho, 3), "methods": methods, "n": len(self.found) // 2}
 
     def methods(self) -> list[str]:
         able = self.core.capabilities(self.checkpoint)
@@ -119,7 +122,7 @@ class Studied:
                 f"{checkpoint.name} answered {len(right)} of {len(found)} questions right, {len(able)} of them because of the "
                 f"picture. A study needs {AT_LEAST}: ask about more pictures, or about things it knows."
             )
-        self.right = len(right)
+        self.right[checkpoint.name] = len(right)
         return able
 
     def _choose(self, half: Sequence[Mapped]) -> Mapping[str, tuple[int, int]]:
@@ -156,12 +159,17 @@ class Studied:
         return checks
 
     def compare(self, other: Checkpoint) -> None:
-        """Put the order of methods beside that on another checkpoint, asked the same."""
-        slugs = self.methods()
-        kept = self.kept(other)
-        there = all_mapped(self.core, other, kept, slugs, self._progress(f"{other.name} mapped"))
+        """Put the order of methods beside that on another checkpoint, asked the same; where it cannot be asked, why."""
+        for _ in self.core.load(other):
+            pass
+        slugs = [slug for slug in self.methods() if slug not in slow_methods()]
+        try:
+            there = all_mapped(self.core, other, self.kept(other), slugs, self._progress(f"{other.name} mapped"))
+        except InputError as error:
+            self.ranking[f"here and on {other.name}"] = {"spearman": None, "methods": 0, "n": 0, "why": str(error)}
+            return
         rho, methods = agreement(self.found, there)
-        self.ranking[other.name] = {"spearman": round(rho, 3), "methods": methods, "n": len(there)}
+        self.ranking[f"here and on {other.name}"] = {"spearman": round(rho, 3), "methods": methods, "n": len(there)}
 
     def figures(self) -> dict[str, Any]:
         """Everything as plain JSON, `methods` first."""
@@ -177,7 +185,7 @@ class Studied:
             "checkpoint": self.checkpoint.name,
             "weights": self.core.vlm(self.checkpoint).weights,
             "asked": len(self.cases),
-            "right": self.right,
+            "right": self.right[self.checkpoint.name],
             "n": len(self.found),
             "area": round(float(np.mean([one.target.area for one in self.found])), 4),
             "replacement": self.asked[0].replacement,

@@ -15,6 +15,10 @@ from model import ImageGrid
 from .metrics import auroc
 
 
+HIT_COVER = 0.25
+"""A map's highest cell is a hit if the mask covers so much of it, or half as much as of the cell it covers most."""
+
+
 @dataclass(frozen=True)
 class Target:
     """A mask as the cells of one picture see it.
@@ -85,14 +89,14 @@ def located(scores: np.ndarray, on: Target) -> Located:
     """Mass, lift, hit and AUROC of token scores [T].
 
     Mass is the share of the map's positive part, each cell counted by its cover; a map without one has none anywhere,
-    and counts as even. A hit: the highest cell touches the object. AUROC: the object's own cells against
+    and counts as even. A hit: the object covers a quarter of the highest cell. AUROC: the object's own cells against
     those it does not touch, the rim between left out.
     """
     values = on.values(scores)
     mass = share(values, on.cover)
     best = np.flatnonzero(values == values.max())
-    clear = on.own | (on.cover == 0)
-    return Located(mass, mass / on.area, float((on.cover[best] > 0).mean()), auroc(values[clear], on.own[clear]))
+    enough, clear = min(HIT_COVER, on.cover.max() / 2), on.own | (on.cover == 0)
+    return Located(mass, mass / on.area, float((on.cover[best] >= enough).mean()), auroc(values[clear], on.own[clear]))
 
 
 def share(values: np.ndarray, cover: np.ndarray) -> float:

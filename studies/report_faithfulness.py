@@ -39,7 +39,7 @@ def report(figures: Mapping[str, Any], name: str) -> Report:
         ("measured", f"{figures['n']}", f"right, and more than 0.3 likelier than with the {figures['replacement']} everywhere"),
         ("area of the mask", f"{figures['area']:.3f}", "mean share of the cells: lift 1 is a map that ignores it"),
         ("default method", methods[chosen]["title"] if chosen else "none", "best insertion - deletion that passes the check"),
-        *((f"order of methods, against {other}", f"{r['spearman']:.2f}", _order(r)) for other, r in figures["ranking"].items()),
+        *((f"order of methods, {other}", _spearman(r), _order(r)) for other, r in figures["ranking"].items()),
         ("time", f"{figures['cpu_s']:.0f} CPU s", "all of it, comparisons with other checkpoints left out"),
     ]
     notes = [
@@ -52,7 +52,13 @@ def report(figures: Mapping[str, Any], name: str) -> Report:
     return Report(f"Faithfulness of heat maps on {name}", rows, figures, notes, name)
 
 
+def _spearman(ranking: Mapping[str, Any]) -> str:
+    return "" if ranking["spearman"] is None else f"{ranking['spearman']:.2f}"
+
+
 def _order(ranking: Mapping[str, Any]) -> str:
+    if ranking["spearman"] is None:
+        return f"not compared: {ranking['why']}"
     return f"Spearman of insertion - deletion over {ranking['methods']} methods, n = {ranking['n']}"
 
 

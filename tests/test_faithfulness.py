@@ -491,8 +491,8 @@ class TestASmallRun:
 
     def test_the_order_of_methods_is_compared_with_another_checkpoint(self, small: Studied, tiny: VisionLanguageModel) -> None:
         small.compare(tiny.checkpoint)
-        assert small.ranking["tiny-llava"]["spearman"] == 1
-        assert small.ranking["tiny-llava"]["methods"] == 3
+        assert small.ranking["here and on tiny-llava"]["spearman"] == 1
+        assert small.ranking["here and on tiny-llava"]["methods"] == 3
 
 
 def test_figures_are_kept_by_the_name_of_the_checkpoint(tmp_path: Path) -> None:
