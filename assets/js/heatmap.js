@@ -57,8 +57,8 @@ const layout = (picture, starts, side) => {
   });
   return { W, H, views };
 };
-// Little is drawn thinly, so that the picture is seen where nothing was found: half of the opacity at zero, all of it at the ends.
-const alphaOf = (signed, at, opacity) => Math.round(255 * opacity * (0.5 + 0.5 * (signed ? Math.abs(at - 127.5) / 127.5 : at / 255)));
+// Little is drawn thinly, so that the picture is seen where nothing was found: a fifth of the opacity at zero, all of it at the ends.
+const alphaOf = (signed, at, opacity) => Math.round(255 * opacity * (0.2 + 0.8 * (signed ? Math.abs(at - 127.5) / 127.5 : at / 255)));
 const NOTHING = [0x8c9a9a9a, 0xe0404040]; // hatched: no token looks there
 const hatch = (x, y) => NOTHING[(x + y) % 9 < 2 ? 1 : 0];
 const tableOf = (signed, opacity) => Uint32Array.from(RAMPS[signed ? 1 : 0], ([r, g, b], i) => (alphaOf(signed, i, opacity) << 24 | b << 16 | g << 8 | r) >>> 0);
