@@ -60,7 +60,7 @@ const layerNow = () => s.layer[s.stage] ?? data.stages[s.stage].first;
 // --- the map ---
 const paintScores = (values, signed, unit) => {
   const scores = toCells(values), scale = scaleOf([scores], s.cut ? 'percentile' : 'linear', signed);
-  p.scores = scores; map.show({ scores, scale, signed, unit, opacity: s.opacity, smooth: s.smooth }); p.scale.replaceChildren((p.bar = colourBar({ scale, signed, unit, opacity: s.opacity })));
+  p.scores = scores; map.show({ scores, scale, signed, unit, opacity: s.opacity, smooth: s.smooth }); p.scale.replaceChildren((p.bar = colourBar({ scale, signed, unit, opacity: s.opacity }))); read();
 };
 const painters = {
   alike: (reply) => paintScores(rowsOf(reply), true, 'cosine'),
@@ -72,7 +72,7 @@ const painters = {
   },
   coloured: (reply) => {
     const paint = (on, text, cells) => { const held = toCells.call(null, floats(text), 3); on.show({ colours: cells || held, opacity: s.opacity, tell: (cell) => [0, 1, 2].map((i) => digits((cells || held)[3 * cell + i])).join(' ') }); };
-    paint(map, reply.colours); p.scale.replaceChildren(make('p', 'fv-quiet', `Each component from its 1st to its 99th percentile${reply.other ? ' over both pictures together: one fit, so a colour means the same in both' : ''}. Outlying patches take no part in the fit.`));
+    paint(map, reply.colours); read(); p.scale.replaceChildren(make('p', 'fv-quiet', `Each component from its 1st to its 99th percentile${reply.other ? ' over both pictures together: one fit, so a colour means the same in both' : ''}. Outlying patches take no part in the fit.`));
     p.second.classList.remove('stale'); p.second.replaceChildren();
     if (reply.other) { const other = secondMap(reply.other.pictures); const frame = make('div', 'fv-pframe'); frame.append(other.node); p.second.append(make('p', 'fv-quiet', 'The other picture'), frame); paint(other, reply.other.colours, spread3(other, reply.other)); }
   },
@@ -91,6 +91,8 @@ const brought = (reply) => {
   if (small) found.push(make('p', 'fv-note', 'The two pictures give this answer nearly the same probability: shares of so small a difference mean little. Choose a picture that changes the answer.'));
   found.push(broughtTable(reply, s.tokens.length > 1)); return found;
 };
+// What stands under the pointer, also when the map under it changes.
+const read = () => { const cell = p.over ?? -1; p.reading.textContent = cell < 0 ? hint() : map.words(cell); if (p.bar) p.bar.at(cell < 0 || !p.scores ? null : p.scores[cell]); };
 const note = (text) => { p.note.textContent = text || ''; };
 const failed = (text) => { p.error.textContent = text || ''; };
 const drawMap = async () => {
@@ -120,7 +122,7 @@ const choose = (cells) => {
   s.cells = cells; s.tokens = tokens; map.mark('chosen', cells);
   const [a] = cells, many = tokens.length > 1;
   p.where.textContent = many ? `Region of ${tokens.length} patches` : map.where(a).replace(/^./, (c) => c.toUpperCase());
-  for (const node of [p.used, p.lens]) node.classList.add('stale');
+  p.used.classList.add('stale'); p.lens.classList.toggle('stale', p.says.open);
   drawMap(); received(); clearTimeout(steps); steps = setTimeout(() => { lost(); spoken(); }, 160);
 };
 const received = async () => {
@@ -188,7 +190,7 @@ const picture = () => {
   map = heatmap(data.pictures, {
     label: 'Patches', start: () => s.cells[0] ?? -1, pick: (cell) => choose([cell]), region: choose,
     hover: (cell, keys) => {
-      p.reading.textContent = cell < 0 ? hint() : map.words(cell); if (p.bar) p.bar.at(cell < 0 || !p.scores ? null : p.scores[cell]);
+      p.over = cell; read();
       if (keys && cell >= 0) choose(keys.shift ? rectangle(s.cells[0], cell) : [cell]);
     },
   });
@@ -234,7 +236,7 @@ const right = () => {
   box.append(p.second, p.where, section('Words that used it', p.used), p.says, file); return box;
 };
 const build = () => {
-  s = fresh(); s.tower = Math.max(0, data.stages.tower.layers - 1); partners = null; p.bar = null; picture();
+  s = fresh(); s.tower = Math.max(0, data.stages.tower.layers - 1); partners = null; p.bar = p.scores = null; p.over = -1; picture();
   const grid = make('div', 'fv-pgrid'), a = left(), b = right(); grid.append(a, b); root.replaceChildren(p.asking, grid);
   answer.mark(s.word); controls(); blank(); choose([data.cell[data.first]].filter((c) => c >= 0));
 };
