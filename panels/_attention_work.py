@@ -84,9 +84,11 @@ class Workshop:
         return {"view": look_view(look, seen, self.urls, self.bench.core.capabilities(look.checkpoint))}
 
     def maps(self, ask: Asked, look: Look, seen: Seen) -> Reply:
-        """Raw attention of single words, from the first asked for on as many as may be sent; `scores` [words, cells]."""
-        grid, first = seen.grid, ask.words[0]
-        words = range(first, min(len(seen.trace.tokens), first + max(1, MAX_SENT_BYTES // (4 * len(grid.cells())))))
+        """Raw attention of single words: of all, or as many about the one asked for as may be sent; `scores` [words, cells]."""
+        grid = seen.grid
+        many = max(1, MAX_SENT_BYTES // (4 * len(grid.cells())))
+        first = ask.words[0] // many * many
+        words = range(first, min(len(seen.trace.tokens), first + many))
         found = [raw(seen, (word,), ask.choice) for word in words]
         scores = np.stack([grid.per_cell(one) for one, _, _ in found])
         return {

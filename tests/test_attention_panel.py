@@ -28,7 +28,7 @@ from model.knockout import hide, knock_out, visual_dependence
 from model.progress import Run
 from model.subject import Subject
 from model.trace import Want
-from panels import _scores
+from panels import _attention_work, _scores
 from panels._attention_api import map_endpoint, trace_endpoint
 from panels._attention_kept import kept_maps, map_to_open, page_file
 from panels._attention_look import look_at
@@ -120,12 +120,19 @@ def test_probabilities_are_those_the_chat_logged(table: Table) -> None:
 def test_raw_maps_equal_the_method(table: Table, choice: dict[str, Any]) -> None:
     found, subject = table.ask("maps", words=[1], **choice), table.subject()
     grid, scores = subject.inputs.grid, unpacked(found["scores"]).reshape(found["count"], found["cells"])
-    assert found["first"] == 1
-    assert found["count"] == len(subject.answer_ids) - 1
+    assert found["first"] == 0
+    assert found["count"] == len(subject.answer_ids)
     for word in (1, 5, 9):
         heat = own(subject, "attention", (word,), Choice(**choice))
-        np.testing.assert_allclose(scores[word - 1], grid.per_cell(heat.scores), rtol=1e-6, atol=1e-9)
-        assert found["mass"][word - 1] == pytest.approx(heat.mass, abs=1e-5)
+        np.testing.assert_allclose(scores[word], grid.per_cell(heat.scores), rtol=1e-6, atol=1e-9)
+        assert found["mass"][word] == pytest.approx(heat.mass, abs=1e-5)
+
+
+def test_long_answers_are_sent_in_parts(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_attention_work, "MAX_SENT_BYTES", 4 * 144 * 5)
+    found, whole = table.ask("maps", words=[7]), own(table.subject(), "attention", (7,), Choice())
+    assert (found["first"], found["count"]) == (5, 5)
+    np.testing.assert_allclose(unpacked(found["scores"]).reshape(5, 144)[2], whole.scores, rtol=1e-6)
 
 
 def own(subject: Subject, slug: str, words: tuple[int, ...], choice: Choice) -> Any:

@@ -29,7 +29,7 @@ const mapSide = () => {
   const left = make('div', 'fv-look-left'), tools = make('div', 'fv-look-tools'), acts = make('div', 'fv-actions');
   const toggled = (cell, more) => more ? [...new Set([...chosen, cell])] : chosen.length === 1 && chosen[0] === cell ? [] : [cell];
   p.heat = heatmap(view.pictures, { label: 'Map', region: (cells, e) => select(e.shiftKey ? [...new Set([...chosen, ...cells])] : cells), pick: (cell, e) => select(toggled(cell, e.shiftKey)), hover: hovered });
-  p.title = make('h3', 'fv-map-title'); p.note = make('p', 'fv-quiet fv-map-note'); p.scale = make('div'); p.readout = make('p', 'fv-quiet fv-readout'); p.readout.setAttribute('role', 'status');
+  p.title = make('h3', 'fv-map-title'); p.note = make('p', 'fv-quiet fv-map-note'); p.note.title = 'Image attention: the share of the word\u2019s attention that falls on the picture'; p.scale = make('div'); p.readout = make('p', 'fv-quiet fv-readout'); p.readout.setAttribute('role', 'status');
   p.main = make('div', 'fv-map'); p.main.append(p.heat.node, p.scale); if (view.pictures.length === 1) p.main.style.setProperty('--aspect', view.pictures[0].size[0] / view.pictures[0].size[1]); p.pair = make('div', 'fv-three'); p.pair.hidden = true;
   const readThree = (cell) => { p.readout.textContent = cell < 0 ? '' : `${p.heat.where(cell)}: ${p.three.map(({ heat }, i) => `${['A', 'B', 'A \u2212 B'][i]} ${heat.words(cell).split(': ').pop()}`).join(' \u00b7 ')}`; };
   p.three = ['A', 'B', 'A minus B'].map((name) => {

@@ -42,6 +42,7 @@ const wordChips = (tokens, { preview, pin }) => {
     if (k >= 0 && all[to]) { all[to].focus(); if (e.shiftKey) set(span(anchor, to)); e.preventDefault(); }
   });
   line.setAttribute('role', 'status');
-  node.append(box, line); mark();
+  const legend = make('div', 'fv-legend', `Bar: probability, 0 to 100 %.${tokens.some((t) => t.d !== null) ? ' Tint: how much likelier with the picture than without it.' : ''} Shift + click or a drag puts tokens together.`);
+  node.append(box, line, legend); mark();
   return { node, set, get pinned() { return pinned; } };
 };
