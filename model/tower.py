@@ -81,7 +81,8 @@ def tower_attention(subject: Subject, tokens: Sequence[int], layer: int, head: i
 
 
 def tower_heads(subject: Subject) -> int:
-    """How many heads the first layer's attention has, heard by running it."""
+    """How many heads the first layer's attention has, heard by running it. Raises Unsupported."""
+    tower_layers(subject)
     return len(_rows(subject, 0, 0, np.zeros(1, np.int64)))
 
 

@@ -42,11 +42,12 @@ TEMPLATES = {
     "note": '<p class="fv-note" role="status"></p>',
 }
 ATTENTION = ("attention_ask", "attention_draw", "attention_export", "attention_layout")
+PATCHES = ("patch_facts", "patch_maps", "patch_controls")
 SCRIPTS = {
     "transcript": ("common", "tokens", "transcript"),
     "note": ("common", "message"),
     "attention": ("common", "heatmap", "words", "overview", "agree", *ATTENTION, "attention"),
-    "patches": ("common", "heatmap", "asking", "patch_facts", "patches"),
+    "patches": ("common", "heatmap", "asking", "fields", *PATCHES, "patches"),
 }
 """Files of `assets/js` where they are not common.js and the component's own."""
 MAX_SIDE_PX = 1024

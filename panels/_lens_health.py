@@ -13,7 +13,7 @@ MEASURED = {
 }
 UNMEASURED = (
     "Not measured on {name}: nothing says yet whether words at a patch name what is there. "
-    "Decoders are rarely taught to speak at the picture's tokens. The study `lens` measures it."
+    "Decoders are rarely taught to speak at the picture's tokens. `python app.py study lens` measures it."
 )
 
 

@@ -6,7 +6,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from model.subject import Subject
 from model.tower import tower_attention
 from model.without import without
 from panels import _patches_views
-from panels._html import ASSETS
+from panels._html import ASSETS, PATCHES
 from panels._lens_health import lens_health
 from panels._overlay import unpacked
 from panels._patches_api import endpoint
@@ -261,9 +261,32 @@ def test_an_answer_that_said_nothing_still_has_patches(logged: Logged) -> None:
     assert logged.ask("hidden", run, tokens=[3], how="mean")["instead"] == []
 
 
+@pytest.mark.parametrize("name", ["llava_clip", "qwen2_vl", "qwen2_5_vl"])
+def test_other_families_answer_all_of_it_or_say_why_not(name: str, logged: Logged, folder_of: Callable[[str], Path]) -> None:
+    checkpoint = parse_spec(str(folder_of(name)))
+    first, second = (logged.take(ask("hello there", picture(i, (140, 100))), length=3, checkpoint=checkpoint) for i in (1, 2))
+    found = logged.ask("open", first)
+    count = len(found["cell"])
+    for stage, held in found["stages"].items():
+        if held["why"]:
+            assert stage == "tower"
+            assert held["why"] == logged.reply("alike", first, stage=stage, layer=0)["error"]
+            assert "error" in logged.reply("seen", first, layer=0)
+        else:
+            reply = logged.ask("alike", first, stage=stage, layer=held["layers"] - 1)
+            assert unpacked(reply["matrix"]).reshape(count, count)[1, 1] == pytest.approx(1)
+    assert bool(found["stages"]["tower"]["why"]) == (name == "qwen2_5_vl") == (found["heads"] == 0)
+    assert unpacked(logged.ask("used", first)["matrix"]).shape == (len(found["words"]) * count,)
+    assert len(logged.ask("hidden", first, tokens=[0, 1], how="cut")["instead"]) == len(found["words"])
+    assert logged.ask("says", first, tokens=[2])["rows"]
+    assert isinstance(logged.ask("again", first, tokens=[0])["text"], str)
+    brought = logged.ask("between", first, partner=f"turn {second}", tokens=[0])
+    assert unpacked(brought["named"]).reshape(-1, 3)[0, 2] == pytest.approx(1, abs=0.01)
+
+
 def test_the_script_asks_for_what_there_is() -> None:
-    script = (ASSETS / "js" / "patches.js").read_text(encoding="utf-8")
-    assert set(re.findall(r"kind: '(\w+)'", script)) == {*VIEWS, "partners", "between", "export"}
+    scripts = "".join((ASSETS / "js" / f"{name}.js").read_text(encoding="utf-8") for name in (*PATCHES, "patches"))
+    assert set(re.findall(r"kind: '(\w+)'", scripts)) == {*VIEWS, "partners", "between", "export"}
 
 
 # --- taking it along -------------------------------------------------------------------------

@@ -33,9 +33,9 @@ const wordsTable = (words, choose) => {
     lost(reply) {
       const before = reply && floats(reply.before), after = reply && floats(reply.after), most = reply ? Math.max(0.5, ...before.map((v, k) => Math.abs(v - after[k]))) : 1;
       rows.forEach(({ cells }, k) => {
-        if (!reply) { for (const cell of cells.slice(2)) put(cell, '\u2026', 0); return; }
+        if (!reply) { for (const cell of cells.slice(2)) put(cell, '\u2013', 0); return; }
         const gone = before[k] - after[k], [id, text, p] = reply.instead[k];
-        put(cells[1], percent(Math.exp(before[k])), 0); put(cells[2], percent(Math.exp(after[k])), 0); put(cells[3], digits(gone), Math.abs(gone) / most, gone < 0 ? 'gain' : 'loss');
+        put(cells[1], percent(Math.exp(before[k])), 0); put(cells[2], percent(Math.exp(after[k])), 0); put(cells[3], Math.abs(gone) < 0.0005 ? '0' : digits(gone), Math.abs(gone) / most, gone < 0 ? 'gain' : 'loss');
         cells[4].replaceChildren(make('bdi', 'fv-pmono', shown(text)), make('span', 'fv-quiet', ' ' + percent(Math.exp(p))));
         cells[4].classList.toggle('other', id !== words[k].id);
       });
