@@ -88,7 +88,7 @@ class Header:
         self.chips.halt(self.redrawn, bench.state, outputs, cancels=loads, **QUICK)
         self.chips.release(self.unload, bench.state, outputs, **slow)
         gr.on([bench.opened.change, bench.specimen.change], self.redrawn, bench.state, outputs, **QUICK)
-        bench.state.change(self.named, bench.state, self.name, **QUICK)
+        gr.on([bench.opened.change, bench.remembered.change], self.named, bench.state, self.name, **QUICK)
         gr.on([self.name.submit, self.name.blur], self.rename, [self.name, bench.state], self.name, **QUICK)
         gr.api(self.checkpoints_list, api_name="checkpoints_list")
 

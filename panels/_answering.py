@@ -92,6 +92,8 @@ def compose(
     parent: str | None,
 ) -> Asked:
     """The turn that asks `question` after the turn `parent`. Raises WorkbenchError, nothing being lost."""
+    if not question.strip():  # before anything is logged
+        raise PromptError("The question is empty. Type what you want to know" + (" about the picture." if pictures else "."))
     if len(question) > MAX_QUESTION_CHARACTERS:
         raise PromptError(
             f"The question has {len(question):,} characters; at most {MAX_QUESTION_CHARACTERS:,} are read. Shorten it."

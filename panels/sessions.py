@@ -64,7 +64,7 @@ class _Sessions:
         b, t = self.bench, self.turn
         given = {*self.found.filters, self.found.upload, self.chosen, self.pending, self.running, t.value, t.note, b.state}
         shown = {
-            self.message, self.found.list, self.found.upload, *self.found.filters[1:3], self.chosen, self.pending, self.running,
+            self.message, self.found.list, self.found.upload, *self.found.filters, self.chosen, self.pending, self.running,
             t.box, t.detail, t.value, t.note, t.replay, t.halt, t.file, t.sure, t.warning,
             b.state, b.opened, b.remembered, b.tabs,
         }  # fmt: skip
@@ -130,6 +130,9 @@ class _Sessions:
         if sent(event, "action", str) == "find":
             run_id = sent(event, "run", str)
             listed = self._list({**values, self.chosen: run_id})
+            if all(line["run"] != run_id for line in listed[self.found.list]["rows"]):  # what was searched for hides it
+                anything = {part: ANY if isinstance(part, gr.Dropdown) else "" for part in self.found.filters}
+                listed = {**self._list({**values, **anything, self.chosen: run_id}), **anything}
             yield {**self._detail(run_id), **listed, self.bench.tabs: gr.Tabs(selected="sessions")}
 
     def _detail(self, run_id: str) -> Values:
