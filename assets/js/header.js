@@ -22,6 +22,7 @@ const build = () => {
 // Keys of the whole page: Esc stops a running answer, ? lists the keys.
 const KEYS = [['Enter', 'send the question'], ['Shift + Enter', 'break the line'], ['Esc', 'stop the running answer, close what is open'],
   ['\u2190 \u2192', 'move through the tokens of an answer'], ['\u2193 \u2191', 'move through a list, into alternatives and back'],
+  ['\u2190 \u2191 \u2192 \u2193', 'move the patch in Patches; with Shift, widen it to a region'],
   ['Tab', 'go to the next control'], ['?', 'this list']];
 const help = make('dialog', 'fv-help'); help.setAttribute('aria-label', 'Keys'); document.body.append(help);
 const list = make('dl'); for (const [key, text] of KEYS) { const dt = make('dt'); dt.append(make('kbd', '', key)); list.append(dt, make('dd', '', text)); }

@@ -114,6 +114,7 @@ const load = async () => {
   if (reply.error) { empty(reply.error, true); return; }
   data = reply; build();
 };
+document.addEventListener('keydown', (e) => { if (e.key === 'Escape' && element.offsetParent !== null) p.asking.querySelector('button')?.click(); });
 // Nothing is asked before the tab is looked at.
 const follow = () => { const wanted = props.value ? props.value.run : ''; if (element.offsetParent !== null && wanted !== run) { run = wanted; load(); } };
 new IntersectionObserver(follow).observe(element); watch('value', follow); follow();

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from browser_kit import Watched
-from playwright.sync_api import Locator
+from playwright.sync_api import Locator, Route
 
 pytestmark = pytest.mark.browser
 FRAME = ".fv-patches .fv-pleft .fv-heat-frame"
@@ -194,6 +194,29 @@ def test_two_pictures(opened: Watched) -> None:
     choose_map(opened, "Colours")
     opened.page.locator(".fv-psecond .fv-heat").wait_for()
     assert "one fit" in opened.page.locator(".fv-pleft").inner_text()
+
+
+def test_what_takes_long_says_so_and_escape_ends_it(opened: Watched) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        sent = route.request.post_data or ""
+        if '"hidden"' in sent:
+            held.append(route)
+        else:
+            route.continue_()
+
+    opened.page.route("**/component_server**", hold)
+    opened.page.mouse.click(*patch(opened, 8, 8))
+    line = opened.page.locator(".fv-asking").first
+    line.wait_for()
+    assert "Reading" in line.inner_text()
+    with opened.page.expect_request(lambda request: '"halt"' in (request.post_data or "")):
+        opened.page.keyboard.press("Escape")
+    for route in held:
+        route.continue_()
+    told(opened)
+    line.wait_for(state="detached")
 
 
 def test_the_lens_is_shown_with_its_health(opened: Watched) -> None:
