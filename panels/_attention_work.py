@@ -21,9 +21,9 @@ from ._attention_ask import Asked, asked
 from ._attention_kept import asked_for, keep_map, name_of, numbers_file, page_file
 from ._attention_look import Look, Looks, Seen, look_at, raw
 from ._attention_view import answer_text, look_view, overview
+from ._desk import Desk
 from ._html import PictureUrls
 from ._overlay import cells_of_tokens, heat_view, packed, tokens_of_cells
-from ._patches_desk import Desk
 from ._scores import scores_of
 from ._truth import true_things
 from .base import Bench, explained

@@ -10,13 +10,13 @@ from model.errors import InputError
 from model.families.base import Capability
 
 from . import panels
+from ._desk import Desk
 from ._html import PictureUrls, component
 from ._lens_health import lens_health
 from ._overlay import pictures_view
 from ._patches_api import add_patches_api
 from ._patches_asked import Question, Turn, events_of, placed, turn_of
 from ._patches_between import between, joint_colours, other_picture, partners
-from ._patches_desk import Desk
 from ._patches_export import arrays, saved
 from ._patches_views import VIEWS
 from .base import QUICK, Bench, SessionState, explained

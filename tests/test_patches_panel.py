@@ -26,11 +26,11 @@ from model.subject import Subject
 from model.tower import tower_attention
 from model.without import without
 from panels import _patches_views
+from panels._desk import Desk
 from panels._html import ASSETS, PATCHES
 from panels._lens_health import lens_health
 from panels._overlay import unpacked
 from panels._patches_api import endpoint
-from panels._patches_desk import Desk
 from panels._patches_views import VIEWS
 from panels.base import Bench
 from panels.patches import _Asking
