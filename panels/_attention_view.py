@@ -13,7 +13,7 @@ from model.trace import Trace
 from ._attention_look import Look, Seen
 from ._html import PictureUrls
 from ._overlay import packed, pictures_view
-from ._scores import scores_of
+from ._scores import MEANING, scores_of
 from ._truth import TrueThing, true_things
 
 COSTS = {"trace": "from the trace", "backward": "one backward pass", "passes": "many passes"}
@@ -39,6 +39,7 @@ def look_view(look: Look, seen: Seen, urls: PictureUrls, capabilities: frozenset
         "things": [thing_view(thing) for thing in things],
         "methods": sorted(methods, key=lambda method: (list(COSTS).index(method["cost"]), method["title"])),
         "costs": COSTS,
+        "scored": MEANING,
         "method": scores.default if scores.default in able else "attention",
     }
 
@@ -74,6 +75,7 @@ def method_view(slug: str, look: Look, scores: Any, capabilities: frozenset[Capa
         "can": not lacking,
         "why": f"This checkpoint does not give {lacking}." if lacking else "",
         "score": scores.sentence(slug, look.checkpoint.name),
+        "best": slug == scores.default and slug in scores.by_method,
     }
 
 

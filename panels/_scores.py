@@ -11,6 +11,11 @@ from model import Checkpoint
 from studies.runner import kept
 
 FALLBACK = "relevancy"
+MEANING = (
+    "Lift: how many times more of the map falls on the thing asked about than of an even one. Hit: its highest patch touches the "
+    "thing. AUROC: patches of the thing rank above others. Deletion, low is good, and insertion, high is good: the answer's "
+    "probability as patches go or come in the map's order. In brackets 95 % intervals."
+)
 FIGURES = ("lift", "hit", "auroc", "deletion", "insertion")
 
 
@@ -29,7 +34,8 @@ class Scores:
             return f"Not yet measured on this checkpoint: {command}"
         parts = [f"{name} {_interval(found[name])}" for name in FIGURES if name in found]
         n = f"; n = {found['n']}" if "n" in found else ""
-        return ", ".join(parts) + n
+        blind = " The map hardly changes when the decoder's weights are random." if found.get("passes") is False else ""
+        return f"Measured on drawn scenes with this checkpoint: {', '.join(parts)}{n}.{blind}"
 
 
 def scores_of(checkpoint: Checkpoint) -> Scores:
@@ -51,7 +57,8 @@ def _figures(found: Mapping[str, Any]) -> dict[str, Any]:
         figure = one if isinstance(one, Mapping) else {"value": one}
         if _number(figure.get("value")):
             kept[name] = {part: figure[part] for part in ("value", "low", "high") if _number(figure.get(part))}
-    return kept | ({"n": found["n"]} if _number(found.get("n")) else {})
+    passes = {"passes": found["passes"]} if isinstance(found.get("passes"), bool) else {}
+    return kept | passes | ({"n": found["n"]} if _number(found.get("n")) else {})
 
 
 def _number(value: Any) -> bool:

@@ -7,7 +7,7 @@ import io
 import json
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -467,7 +467,10 @@ def test_scores_of_a_study_are_read_and_anything_else_is_no_score(monkeypatch: p
     figures = {"lift": {"value": 14.2, "low": 12.0, "high": 16.4}, "hit": {"value": 0.93}, "auroc": "broken", "n": 60}
     monkeypatch.setattr(_scores, "kept", lambda *names: {"methods": {"relevancy": figures}, "default": "relevancy"})
     found = scores_of(CHECKPOINT)
-    assert found.sentence("relevancy", "tiny-llava") == "lift 14.2 [12, 16.4], hit 0.93; n = 60"
+    said = found.sentence("relevancy", "tiny-llava")
+    assert said == "Measured on drawn scenes with this checkpoint: lift 14.2 [12, 16.4], hit 0.93; n = 60."
+    monkeypatch.setattr(_scores, "kept", lambda *names: {"methods": {"relevancy": figures | {"passes": False}}})
+    assert "hardly changes when the decoder's weights are random" in scores_of(CHECKPOINT).sentence("relevancy", "tiny-llava")
     assert "study faithfulness --checkpoint tiny-llava --keep" in found.sentence("tam", "tiny-llava")
     for broken in (None, [], {}, {"methods": 5}, {"methods": {"relevancy": 5}}):
         monkeypatch.setattr(_scores, "kept", lambda *names, broken=broken: broken)
@@ -498,3 +501,30 @@ def test_cells_and_tokens_are_each_others(table: Table) -> None:
     np.testing.assert_array_equal(unpacked(packed(values)), values)
     shown = pictures_view(grid, [PART], PictureUrls())
     assert shown[0]["size"] == [320, 320]
+
+
+# --- every family --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["llava_clip", "llava_pad", "llava_siglip", "qwen2_vl", "qwen2_5_vl"])
+def test_other_families_are_drawn_by_their_own_geometry(table: Table, folder_of: Callable[[str], Path], name: str) -> None:
+    checkpoint = parse_spec(str(folder_of(name)))
+    prompt, options = ask("cat", picture(2, (160, 90))), Options(max_new_tokens=3)
+    run = list(table.core.generate(checkpoint, prompt, options, panel="chat", session=table.session))[-1].run_id
+    given = {"run": run, "typed": "a cat", "words": [1]}
+    view = table.ask("open", **given)["view"]
+    cells = sum(v["rows"] * v["cols"] for p in view["pictures"] for v in p["views"])
+    mass = unpacked(table.ask("overview", **given)["mass"]).reshape(view["layers"], view["heads"])
+    values = [unpacked(table.ask("heat", method=slug, **given)["map"]["scores"]) for slug in ("attention", "relevancy", "rise")]
+    raw = unpacked(table.ask("maps", layer=0, head=1, **given)["scores"]).reshape(-1, cells)[1]
+    assert {len(v) for v in values} == {cells}
+    assert np.nansum(raw) == pytest.approx(mass[0, 1], abs=1e-4)
+    assert ("Hatched" in view["geometry"]) == (name == "llava_clip")  # its processor cuts the sides off
+
+
+def test_a_checkpoint_that_cannot_be_drawn_says_so(table: Table, folder_of: Callable[[str], Path]) -> None:
+    checkpoint = parse_spec(str(folder_of("blip2")))
+    prompt, options = ask("cat", picture(2, (160, 90))), Options(max_new_tokens=2)
+    run = list(table.core.generate(checkpoint, prompt, options, panel="chat", session=table.session))[-1].run_id
+    said = table.reply("open", run=run)["error"]
+    assert "does not give" in said or said == ""

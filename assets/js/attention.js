@@ -89,7 +89,7 @@ const overview = async () => {
 
 // --- more than a map ---------------------------------------------------------------------------
 const haveSinks = async () => {
-  if (sinks) return true;
+  if (sinks && Number.isFinite(sinks.share)) return true; // of a reopened map only the tokens are known
   const got = await quest('sinks', question('sinks', { without: [] }), 'Looking for sinks', p.busy); if (got.error || got.stopped) { trouble(got.error || 'Stopped.'); return false; }
   sinks = got; return true;
 };
@@ -128,7 +128,8 @@ const load = async (run, typed = '', wanted = null) => {
   const weight = (t) => t.d ?? t.m, first = view.tokens.reduce((best, t, k) => weight(t) > weight(view.tokens[best]) ? k : best, 0);
   spec = { method: view.method, words: [first], layer: null, head: null, reduce: 'mean', rows: 'predicting', without: false };
   const fits = wanted && method(wanted.method)?.can && wanted.words.every((k) => k < view.tokens.length);
-  if (fits) { for (const part of ['method', 'layer', 'head', 'reduce', 'rows']) spec[part] = wanted[part]; if (wanted.without.length) { spec.without = true; sinks = { tokens: wanted.without, cells: [], tower: 0, decoder: 0, share: NaN }; } }
+  if (fits) for (const part of ['method', 'layer', 'head', 'reduce', 'rows']) spec[part] = wanted[part];
+  if (fits && wanted.without.length) { spec.without = true; sinks = { tokens: wanted.without, cells: [], tower: 0, decoder: 0, share: NaN }; }
   shell(); p.words.set(fits ? wanted.words : [first]); hovered(-1); delete root.dataset.drawn;
 };
 const follow = () => {

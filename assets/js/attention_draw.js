@@ -38,7 +38,8 @@ const pair = (map) => {
 };
 const about = () => {
   const m = method(spec.method);
-  p.about.replaceChildren(make('p', '', m.measures), make('p', 'fv-quiet', m.paper), make('p', 'fv-quiet fv-score', m.score));
+  const score = make('p', 'fv-quiet fv-score', m.score); score.title = view.scored;
+  p.about.replaceChildren(make('p', '', m.measures), make('p', 'fv-quiet', m.paper), score);
 };
 const sinksShown = () => {
   const on = p.sinks.box.checked && sinks; p.heat.mark('sink', on ? sinks.cells : []);

@@ -6,7 +6,10 @@ const asData = (source, width, height) => { // a picture or a canvas as a data a
 };
 const FIGURE_WIDTH = 640, MARGIN = 16, LINE = 18;
 const wrapped = (text, most = 92) => {
-  const lines = ['']; for (const word of text.split(' ')) { const last = lines[lines.length - 1]; if (last && last.length + word.length > most) lines.push(word); else lines[lines.length - 1] = last ? `${last} ${word}` : word; }
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    const last = lines.pop(); if (last && last.length + word.length > most) lines.push(last, word); else lines.push(last ? `${last} ${word}` : word);
+  }
   return lines;
 };
 // One map with its heading, colour bar and notes, from y on: [nodes, the y below it].
@@ -14,21 +17,27 @@ const drawnMap = (heat, { title, note, scale, signed, unit }, top) => {
   const nodes = [], write = (text, size, weight = 400) => { top += LINE; nodes.push(svgNode('text', { x: MARGIN, y: top - 4, 'font-size': size, 'font-weight': weight, fill: '#1e293b' }, text)); };
   write(title, 15, 600); for (const line of wrapped(note)) if (line) write(line, 12);
   for (const spot of heat.spots) {
-    const [w, h] = spot.picture.size, width = FIGURE_WIDTH - 2 * MARGIN, height = width * h / w, times = width / w, group = svgNode('g', { transform: `translate(${MARGIN} ${top + 4})` });
-    const place = { x: 0, y: 0, width, height, preserveAspectRatio: 'none' }, size = [Math.min(w, 1024), Math.round(Math.min(w, 1024) * h / w)];
-    group.append(svgNode('image', { ...place, href: asData(spot.frame.querySelector('img'), ...size) }), svgNode('image', { ...place, href: asData(spot.canvas, spot.canvas.width, spot.canvas.height), style: 'image-rendering: pixelated' }));
+    const [w, h] = spot.picture.size, width = FIGURE_WIDTH - 2 * MARGIN, height = width * h / w, times = width / w;
+    const group = svgNode('g', { transform: `translate(${MARGIN} ${top + 4})` }), place = { x: 0, y: 0, width, height, preserveAspectRatio: 'none' };
+    const picture = asData(spot.frame.querySelector('img'), Math.min(w, 1024), Math.round(Math.min(w, 1024) * h / w)), drawn = asData(spot.canvas, spot.canvas.width, spot.canvas.height);
+    group.append(svgNode('image', { ...place, href: picture }), svgNode('image', { ...place, href: drawn, style: 'image-rendering: pixelated' }));
     const inner = svgNode('g', { transform: `scale(${times})`, fill: 'none', 'stroke-width': 1.5 / times, stroke: '#fff' });
-    for (const line of spot.svg.querySelectorAll('.fv-line:not(.cursor)')) { const copy = line.cloneNode(); copy.removeAttribute('class'); copy.setAttribute('stroke', getComputedStyle(line).stroke); inner.append(copy); }
+    for (const line of spot.svg.querySelectorAll('.fv-line:not(.cursor)')) {
+      const copy = line.cloneNode(); copy.removeAttribute('class'); copy.setAttribute('stroke', getComputedStyle(line).stroke); inner.append(copy);
+    }
     group.append(inner); nodes.push(group); top += height + 12;
   }
-  const stops = svgNode('linearGradient', { id: `ramp-${signed ? 'two' : 'one'}` }); RAMPS[signed ? 1 : 0].forEach((c, i) => { if (i % 15 === 0) stops.append(svgNode('stop', { offset: i / 255, 'stop-color': `rgb(${c})` })); });
+  const stops = svgNode('linearGradient', { id: `ramp-${signed ? 'two' : 'one'}` });
+  RAMPS[signed ? 1 : 0].forEach((c, i) => { if (i % 15 === 0) stops.append(svgNode('stop', { offset: i / 255, 'stop-color': `rgb(${c})` })); });
   nodes.push(stops, svgNode('rect', { x: MARGIN, y: top, width: FIGURE_WIDTH - 2 * MARGIN, height: 10, fill: `url(#${stops.id})` })); top += 10;
   const ends = { y: top + 15, 'font-size': 12, fill: '#1e293b' }; top += LINE;
-  nodes.push(svgNode('text', { ...ends, x: MARGIN }, digits(scale.low)), svgNode('text', { ...ends, x: FIGURE_WIDTH / 2, 'text-anchor': 'middle' }, `${unit}, ${scale.text}`), svgNode('text', { ...ends, x: FIGURE_WIDTH - MARGIN, 'text-anchor': 'end' }, digits(scale.high)));
+  const texts = [[MARGIN, 'start', digits(scale.low)], [FIGURE_WIDTH / 2, 'middle', `${unit}, ${scale.text}`], [FIGURE_WIDTH - MARGIN, 'end', digits(scale.high)]];
+  nodes.push(...texts.map(([x, anchor, text]) => svgNode('text', { ...ends, x, 'text-anchor': anchor }, text)));
   return [nodes, top + 8];
 };
 const figureFile = () => {
-  const svg = shape('svg', { xmlns: SVG, 'font-family': 'system-ui, sans-serif', width: FIGURE_WIDTH }), back = svgNode('rect', { width: '100%', height: '100%', fill: '#fff' }); let top = 8; svg.append(back);
+  const svg = shape('svg', { xmlns: SVG, 'font-family': 'system-ui, sans-serif', width: FIGURE_WIDTH }); let top = 8;
+  svg.append(svgNode('rect', { width: '100%', height: '100%', fill: '#fff' }));
   const about = `${view.checkpoint}. ${view.question.slice(0, 200)} \u2192 ${view.tokens.map((t) => t.t).join('').trim().slice(0, 200)}`;
   for (const line of wrapped(about)) { top += LINE; svg.append(svgNode('text', { x: MARGIN, y: top - 4, 'font-size': 12, fill: '#566070' }, line)); }
   const shownMaps = p.pair.hidden ? [[p.heat, p.heat.now]] : p.three.map(({ heat }) => [heat, heat.now]);
@@ -36,7 +45,8 @@ const figureFile = () => {
   svg.setAttribute('height', Math.ceil(top + 8)); svg.setAttribute('viewBox', `0 0 ${FIGURE_WIDTH} ${Math.ceil(top + 8)}`); return svg;
 };
 const save = (data, type, name) => {
-  const link = make('a'), url = URL.createObjectURL(data instanceof Blob ? data : new Blob([data], { type })); link.href = url; link.download = name; document.body.append(link); link.click(); link.remove(); setTimeout(() => URL.revokeObjectURL(url), 10000);
+  const link = make('a'), url = URL.createObjectURL(data instanceof Blob ? data : new Blob([data], { type })); link.href = url; link.download = name;
+  document.body.append(link); link.click(); link.remove(); setTimeout(() => URL.revokeObjectURL(url), 10000);
 };
 const rastered = (text, width, height) => new Promise((done, failed) => {
   const img = new Image(), canvas = document.createElement('canvas'); canvas.width = 2 * width; canvas.height = 2 * height;
@@ -53,6 +63,8 @@ const exported = async (kind) => {
 };
 const exportMenu = () => {
   const box = make('details', 'fv-export'), bar = make('div', 'fv-actions'); box.append(make('summary', '', 'Export'), bar);
-  for (const [kind, text, title] of [['png', 'PNG', 'The figure as a picture'], ['svg', 'SVG', 'The figure with its text as text'], ['npz', 'NPZ', 'Raw values, where each lies, and all parameters'], ['md', 'Markdown', 'A page on this map, for the PNG beside it']]) bar.append(button('fv-mini', text, title, () => exported(kind)));
+  const kinds = [['png', 'PNG', 'The figure as a picture'], ['svg', 'SVG', 'The figure with its text as text'], ['npz', 'NPZ', 'Raw values, where each lies, and all parameters'],
+    ['md', 'Markdown', 'A page on this map, for the PNG beside it']];
+  for (const [kind, text, title] of kinds) bar.append(button('fv-mini', text, title, () => exported(kind)));
   return box;
 };

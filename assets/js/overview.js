@@ -29,12 +29,13 @@ const overviewFigure = (layers, heads, choose) => {
     const said = `highest: ${words([Math.floor(top / heads), top % heads])}`; line.textContent = at ? words(at) : said;
     canvas.setAttribute('aria-label', `${what} by layer (down) and head (across), ${said}. Arrow keys move, Enter chooses.`);
   };
-  const cellOf = (e) => { const box = canvas.getBoundingClientRect(); return [Math.max(0, Math.min(layers - 1, Math.floor((e.clientY - box.top) / box.height * layers))), Math.max(0, Math.min(heads - 1, Math.floor((e.clientX - box.left) / box.width * heads)))]; };
+  const within = (at, many) => Math.max(0, Math.min(many - 1, Math.floor(at)));
+  const cellOf = (e) => { const box = canvas.getBoundingClientRect(); return [within((e.clientY - box.top) / box.height * layers, layers), within((e.clientX - box.left) / box.width * heads, heads)]; };
   canvas.addEventListener('pointermove', (e) => { at = cellOf(e); draw(); }); canvas.addEventListener('pointerleave', () => { at = null; draw(); });
   canvas.addEventListener('click', (e) => choose(...cellOf(e))); canvas.addEventListener('blur', () => { at = null; draw(); });
   canvas.addEventListener('keydown', (e) => {
     const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[e.key];
-    if (step) { const [l, h] = at || [chosen[0] ?? 0, chosen[1] ?? 0]; at = at ? [Math.max(0, Math.min(layers - 1, l + step[0])), Math.max(0, Math.min(heads - 1, h + step[1]))] : [l, h]; draw(); e.preventDefault(); }
+    if (step) { at = at ? [within(at[0] + step[0], layers), within(at[1] + step[1], heads)] : [chosen[0] ?? 0, chosen[1] ?? 0]; draw(); e.preventDefault(); }
     if (e.key === 'Enter' && at) { choose(...at); e.preventDefault(); }
   });
   const axes = make('div', 'fv-overview-axes'); axes.append(make('span', 'fv-overview-down', 'layer'), canvas, make('span', 'fv-overview-across', 'head'));

@@ -19,7 +19,10 @@ const wordChips = (tokens, { preview, pin }) => {
     chip.setAttribute('aria-label', facts(k)); box.append(chip); if (token.t.includes('\n')) box.append(make('span', 'fv-break')); return chip;
   });
   const mark = () => all.forEach((chip, k) => { chip.classList.toggle('on', pinned.includes(k)); chip.setAttribute('aria-selected', pinned.includes(k)); });
-  const set = (words, tell = true) => { pinned = words; mark(); line.textContent = words.length === 1 ? facts(words[0]) : `${words.length} tokens together: \u201c${words.map((k) => tokens[k].t).join('').trim()}\u201d`; if (tell) pin(words); };
+  const set = (words, tell = true) => {
+    pinned = words; mark(); const text = () => words.map((k) => tokens[k].t).join('').trim();
+    line.textContent = words.length === 1 ? facts(words[0]) : `${words.length} tokens together: \u201c${text()}\u201d`; if (tell) pin(words);
+  };
   const span = (a, b) => Array.from({ length: Math.abs(b - a) + 1 }, (_, i) => Math.min(a, b) + i);
   const of = (e) => { const chip = e.target.closest && e.target.closest('.fv-wchip'); return chip ? +chip.dataset.index : -1; };
   box.addEventListener('pointerover', (e) => {
@@ -42,7 +45,8 @@ const wordChips = (tokens, { preview, pin }) => {
     if (k >= 0 && all[to]) { all[to].focus(); if (e.shiftKey) set(span(anchor, to)); e.preventDefault(); }
   });
   line.setAttribute('role', 'status');
-  const legend = make('div', 'fv-legend', `Bar: probability, 0 to 100 %.${tokens.some((t) => t.d !== null) ? ' Tint: how much likelier with the picture than without it.' : ''} Shift + click or a drag puts tokens together.`);
+  const tint = tokens.some((t) => t.d !== null) ? ' Tint: how much likelier with the picture than without it.' : '';
+  const legend = make('div', 'fv-legend', `Bar: probability, 0 to 100 %.${tint} Shift + click or a drag puts tokens together.`);
   node.append(box, line, legend); mark();
   return { node, set, get pinned() { return pinned; } };
 };
