@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     _serve_flags(serve, argparse.SUPPRESS)
     serve.set_defaults(run=_serve)
     study = commands.add_parser("study", help="run a study and print its table")
-    study.add_argument("name", help="faithfulness, lens, throughput or trace-cost")
+    study.add_argument("name", help="faithfulness, lens, shortcut, throughput or trace-cost")
     study.add_argument("--checkpoint", action="append", default=[], metavar="SPEC")
     study.add_argument("--scenes", type=positive_count, metavar="N", help="how many drawn scenes, or pictures and categories")
     study.add_argument("--annotations", type=Path, metavar="COCO.json", help="your own pictures: boxes or polygons")
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--questions", type=positive_count, default=4000, help="size of the main set")
     evaluate.add_argument("--json", action="store_true", help="print the figures last, as one line of JSON")
     evaluate.set_defaults(run=_evaluate)
-    readme = commands.add_parser("readme", help="write the tables of README.md anew")
+    readme = commands.add_parser("readme", help="write the tables of README.md and studies/README.md anew")
     readme.set_defaults(run=_readme)
     return parser
 
@@ -127,8 +127,10 @@ def _evaluate(given: argparse.Namespace) -> int:
 
 
 def _readme(given: argparse.Namespace) -> int:
+    from studies import tables
+
     from .readme import ROOT, rewrite
 
-    path = ROOT / "README.md"
-    path.write_text(rewrite(path.read_text(encoding="utf-8")), encoding="utf-8")
+    for path, written in ((ROOT / "README.md", rewrite), (ROOT / "studies" / "README.md", tables.rewrite)):
+        path.write_text(written(path.read_text(encoding="utf-8")), encoding="utf-8")
     return 0

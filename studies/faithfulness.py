@@ -69,7 +69,9 @@ class Faithfulness:
         spent_s = time.process_time() - begun
         for other in others:
             study.compare(other)
-        return report(study.figures() | {"cpu_s": round(spent_s, 1)}, first.name)
+        source = f"{annotations.stem}, one a picture and category" if annotations else "one a held-out scene"
+        about = f"{first.name}-{annotations.stem}" if annotations else first.name
+        return report(study.figures() | {"source": source, "cpu_s": round(spent_s, 1)}, about)
 
 
 class Studied:

@@ -14,7 +14,6 @@ from model import ImageGrid
 
 from .metrics import auroc
 
-
 HIT_COVER = 0.25
 """A map's highest cell is a hit if the mask covers so much of it, or half as much as of the cell it covers most."""
 

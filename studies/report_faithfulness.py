@@ -29,12 +29,12 @@ CHECKS = {
 }
 
 
-def report(figures: Mapping[str, Any], name: str) -> Report:
-    """The report of one checkpoint from its figures."""
+def report(figures: Mapping[str, Any], about: str) -> Report:
+    """The report of one checkpoint from its figures. `about` names what is kept."""
     methods = figures["methods"]
     chosen = figures["default"]
     rows = [
-        ("questions asked", f"{figures['asked']}", "one a scene, held out"),
+        ("questions asked", f"{figures['asked']}", figures["source"]),
         ("answered right", f"{figures['right']}", "the right word is said and no wrong one"),
         ("measured", f"{figures['n']}", f"right, and more than 0.3 likelier than with the {figures['replacement']} everywhere"),
         ("area of the mask", f"{figures['area']:.3f}", "mean share of the cells: lift 1 is a map that ignores it"),
@@ -49,7 +49,7 @@ def report(figures: Mapping[str, Any], name: str) -> Report:
         *(f"{slug}: layer {h['layer'] + 1}, head {h['head'] + 1}; {h['chosen']}." for slug, h in figures["heads"].items()),
         *(f"Not measured: {slug}. {reason}" for slug, reason in figures["refused"].items()),
     ]
-    return Report(f"Faithfulness of heat maps on {name}", rows, figures, notes, name)
+    return Report(f"Faithfulness of heat maps on {figures['checkpoint']}", rows, figures, notes, about)
 
 
 def _spearman(ranking: Mapping[str, Any]) -> str:

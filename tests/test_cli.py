@@ -235,10 +235,15 @@ class TestReadme:
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refused: Callable[..., str]
     ) -> None:
         (tmp_path / "README.md").write_text("# Before\n<!-- table: panels -->\nold\n<!-- end -->\nAfter\n")
+        (tmp_path / "studies").mkdir()
+        (tmp_path / "studies" / "README.md").write_text("<!-- kept: throughput -->\nold\n<!-- end -->\nAfter\n")
         monkeypatch.setattr(readme, "ROOT", tmp_path)
         assert cli.main(["readme"]) == 0
         text = (tmp_path / "README.md").read_text()
         assert text.startswith("# Before\n<!-- table: panels -->\n| tab | what it is for |\n")
         assert text.endswith("|\n<!-- end -->\nAfter\n")
         assert "| Chat |" in text
+        studies = (tmp_path / "studies" / "README.md").read_text()
+        assert studies.startswith("<!-- kept: throughput -->\n**Throughput**\n")
+        assert studies.endswith("\n<!-- end -->\nAfter\n")
         assert "unrecognized arguments: now" in refused("readme", "now")

@@ -20,7 +20,7 @@ from model.pictures import from_image
 from model.prompt import ask
 from model.subject import Subject
 from model.vlm import VisionLanguageModel
-from studies import heads, lens
+from studies import heads, lens, tables
 from studies.cases import Case, asked, drawn_cases, spoken
 from studies.coco import coco_cases, union
 from studies.curves import Curves, best, curves, order
@@ -33,7 +33,7 @@ from studies.metrics import Figure, auroc, paired, ranks, spearman
 from studies.randomised import random_decoder
 from studies.replacing import blurred, logprob_of, token_mean, with_picture
 from studies.report_faithfulness import report
-from studies.runner import kept, kept_path, run_study
+from studies.runner import RESULTS, kept, kept_path, run_study
 from studies.sanity import absent_cases
 from studies.standings import RULE, agreement, default, halves, standings
 
@@ -482,7 +482,7 @@ class TestASmallRun:
         assert methods["relevancy"]["evenness_absent"]["value"] > methods["relevancy"]["evenness_present"]["value"]
 
     def test_it_is_told_in_words(self, small: Studied) -> None:
-        told = report(small.figures() | {"cpu_s": 12.0}, "tiny-llava")
+        told = report(small.figures() | {"source": "drawn", "cpu_s": 12.0}, "tiny-llava")
         assert told.about == "tiny-llava"
         text = told.table()
         assert "| Relevancy |" in text
@@ -501,6 +501,25 @@ def test_figures_are_kept_by_the_name_of_the_checkpoint(tmp_path: Path) -> None:
     assert kept("lens", "tiny", tmp_path) is None
     kept_path("lens", "tiny", tmp_path).write_text('{"usable": true}')
     assert kept("lens", "tiny", tmp_path) == {"usable": True}
+
+
+def test_the_tables_of_the_studies_page_are_those_kept(tmp_path: Path) -> None:
+    page = (RESULTS.parent / "README.md").read_text(encoding="utf-8")
+    assert tables.rewrite(page) == page, "run `python app.py readme`"
+    for name in ("lens-a", "lens-b", "lenses"):
+        (tmp_path / f"{name}.md").write_text(f"**{name}**\n")
+    text = tables.rewrite("<!-- kept: lens -->\nold\n<!-- end -->\n<!-- kept: more -->\n<!-- end -->", tmp_path)
+    assert "**lens-a**\n\n**lens-b**\n<!-- end -->" in text
+    assert "lenses" not in text
+    assert "Nothing kept yet: `python app.py study more --keep`." in text
+
+
+def test_what_is_kept_was_measured_on_the_weights_that_are_there(bed: Any, tiny: VisionLanguageModel) -> None:
+    """A checkpoint made anew needs its studies made anew."""
+    for study in ("faithfulness", "lens", "shortcut"):
+        found = kept(study, "tiny-llava")
+        assert found is not None
+        assert found["weights"] == tiny.weights, f"run `python app.py study {study} --keep`"
 
 
 def test_an_option_a_study_does_not_take() -> None:
