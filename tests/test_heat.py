@@ -288,6 +288,13 @@ def test_the_rank_gaussian_filter_keeps_constants_and_damps_spikes() -> None:
     assert rank_gaussian(spike, grid)[12] < 50
 
 
+def test_the_rank_gaussian_filter_of_almost_equal_values_is_their_middle() -> None:
+    """A corner's four values have no middle rank: a narrow kernel gives the two beside it the same weight, not none."""
+    grid = ImageGrid((View((0, 0, 2, 2), 2, 2),), np.arange(4), ((2, 2),))
+    found = rank_gaussian(np.array([1.0, 1.001, 1.002, 1.003]), grid)
+    np.testing.assert_allclose(found, 1.0015, atol=1e-6)
+
+
 def test_windows_and_blocks_stay_in_their_view() -> None:
     views = (View((0, 0, 40, 30), 3, 4), View((0, 0, 20, 20), 2, 2, 1))
     cell = np.array([0, 1, 2, 3, -1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15])
