@@ -108,7 +108,7 @@ def _report(f: Mapping[str, Any], about: str) -> Report:
         (
             "largest difference of a weight",
             f"{f['max_abs_diff']:.1e}",
-            f"of rows of all layers and heads, up to {f['largest_weight']:.2f}",
+            f"of rows of all layers and heads, up to {f['largest_weight']:.1e}",
         ),
         (
             "peak memory of relevancy against L x L",
