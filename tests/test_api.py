@@ -206,14 +206,37 @@ class TestPatchesSimilar:
         assert "no run" in refused(client, "/patches_similar", run_id="nope", patch=[0, 0])
 
 
+class TestAttention:
+    def test_a_turn_is_traced_and_drawn(self, client: Client, scene: dict[str, Any]) -> None:
+        turn = ask(client, question=HEART, images=[scene])
+        trace = client.predict(run_id=turn["run_id"], api_name="/attention_trace")
+        assert [t["text"] for t in trace["tokens"]] == [text for _, _, text in turn["tokens"]]
+        assert trace["tokens"][0]["visual_dependence"] > 1
+        drawn = client.predict(run_id=turn["run_id"], words="pink", api_name="/attention_map")
+        values = drawn["views"][0]["values"]
+        assert (len(values), len(values[0])) == (12, 12)
+        best = max((v, r, c) for r, row in enumerate(values) for c, v in enumerate(row))
+        assert 4 <= best[1] <= 8, best  # the heart is left of the middle
+        assert 1 <= best[2] <= 6, best
+
+    def test_an_answer_nobody_gave_is_traced_with_few_parameters(self, client: Client, scene: dict[str, Any]) -> None:
+        found = client.predict(question=HEART, images=[scene], answer="blue", api_name="/attention_trace")
+        assert found["tokens"][0]["probability"] < 0.01
+
+    def test_what_is_wrong_is_said(self, client: Client) -> None:
+        assert "Give the run_id" in refused(client, "/attention_trace")
+        assert "no run" in refused(client, "/attention_map", run_id="nope")
+
+
 def test_these_endpoints_and_no_others_and_what_must_be_given(client: Client) -> None:
     named = client.view_api(return_format="dict")["named_endpoints"]
-    assert set(named) == {"/chat_ask", "/sessions_search", "/checkpoints_list", "/patches_similar"}
+    rest = ("/sessions_search", "/checkpoints_list", "/patches_similar", "/attention_trace", "/attention_map")
+    assert set(named) == {"/chat_ask", *rest}
     must = {
         name: [given["parameter_name"] for given in endpoint["parameters"] if not given["parameter_has_default"]]
         for name, endpoint in named.items()
     }
-    assert must == {"/chat_ask": ["question"], "/sessions_search": [], "/checkpoints_list": [], "/patches_similar": []}
+    assert must == {"/chat_ask": ["question"], **{name: [] for name in rest}}
     names = [p["parameter_name"] for p in named["/chat_ask"]["parameters"]]
     assert names[:5] == ["question", "images", "checkpoint", "session", "system"]
     assert all(re.fullmatch(r"[a-z][a-z_]*", name) for name in names)
