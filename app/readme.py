@@ -14,6 +14,7 @@ from pathlib import Path
 from model.checkpoint import builtin_folders
 from model.families import families
 from model.families.base import Capability
+from model.heat import heat_methods
 from panels import panels
 from studies import studies
 
@@ -62,8 +63,21 @@ def _cell(figure: dict[str, float] | None) -> str:
     return f"{figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]" if figure else ""
 
 
-def _throughput() -> str:
-    return (ROOT / "studies" / "results" / "throughput.md").read_text(encoding="utf-8").strip()
+def _heat() -> str:
+    """Every method with what it measures and, where the study was kept, how it does on tiny-llava."""
+    path = ROOT / "studies" / "results" / "faithfulness-tiny-llava.json"
+    scores = json.loads(path.read_text())["methods"] if path.exists() else {}
+    lines = ["| method | what it measures | lift | insertion - deletion |", "|---|---|---:|---:|"]
+    for slug in heat_methods:
+        one = scores.get(slug, {})
+        gain = f"{one['insertion']['value'] - one['deletion']['value']:.2f}" if one else ""
+        lift = f"{one['lift']['value']:.1f}" if one else ""
+        lines.append(f"| {heat_methods[slug].title} | {heat_methods[slug].measures} | {lift} | {gain} |")
+    return "\n".join(lines)
+
+
+def _kept(name: str) -> str:
+    return (ROOT / "studies" / "results" / f"{name}.md").read_text(encoding="utf-8").strip()
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -71,5 +85,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "families": _families,
     "studies": _studies,
     "evaluation": _evaluation,
-    "throughput": _throughput,
+    "throughput": lambda: _kept("throughput"),
+    "trace_cost": lambda: _kept("trace-cost"),
+    "heat": _heat,
 }
