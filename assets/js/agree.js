@@ -5,8 +5,10 @@ const agreeView = (pictures) => {
   const add = (m, map, look) => {
     const box = make('figure', 'fv-agree-map'), heat = heatmap(pictures, { label: m.title, raster: 160 }), scale = scaleOf([map.scores], look.how, map.signed);
     heat.show({ scores: map.scores, signed: map.signed, unit: map.unit, scale, opacity: look.opacity, smooth: look.smooth });
-    box.title = `${m.measures} ${map.note}`; box.append(heat.node, make('figcaption', '', m.title), make('p', 'fv-quiet', `${digits(scale.low)} to ${digits(scale.high)} ${map.unit}`)); grid.append(box);
+    const range = make('p', 'fv-quiet', `${digits(scale.low)} to ${digits(scale.high)} ${map.unit}`);
+    box.title = `${m.measures} ${map.note}`; box.append(heat.node, make('figcaption', '', m.title), range); grid.append(box);
   };
+  const light = (colour) => colour.map((c) => (c / 255) ** 2.2).reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
   const matrix = (names, values) => {
     const figure = make('table'), head = make('tr'); head.append(make('td')); figure.append(head);
     names.forEach((name, i) => { const cell = make('th', '', i + 1); cell.title = name; cell.scope = 'col'; cell.setAttribute('aria-label', name); head.append(cell); });
@@ -14,7 +16,8 @@ const agreeView = (pictures) => {
       const line = make('tr'), name = make('th', '', `${i + 1} ${names[i]}`); name.scope = 'row'; line.append(name); figure.append(line);
       row.forEach((v, j) => {
         const cell = make('td', '', v.toFixed(2).replace(/^(-?)0\./, '$1.').replace('-', '\u2212')); line.append(cell);
-        cell.style.background = `rgb(${RAMPS[1][Math.round(255 * (v + 1) / 2)]})`; cell.style.color = Math.abs(v) > 0.6 ? '#fff' : '#111'; cell.title = `${names[i]} and ${names[j]}`;
+        const colour = RAMPS[1][Math.round(255 * (v + 1) / 2)], dark = light(colour) < 0.18; cell.title = `${names[i]} and ${names[j]}`;
+        cell.style.background = `rgb(${colour})`; cell.style.color = dark ? '#fff' : '#000';
       });
     });
     return figure;

@@ -268,6 +268,22 @@ def test_two_maps_and_their_difference(described: Looked) -> None:
     assert described.page.locator(".fv-map").is_visible()
 
 
+def test_all_methods_are_put_side_by_side_and_compared(page: Watched) -> None:
+    looked = Looked(page).open()
+    looked.button("Agreement").click()
+    maps = page.page.locator(".fv-agree-map")
+    maps.nth(4).wait_for()
+    page.page.locator(".fv-agree .fv-progress").get_by_role("button", name="Stop").click()  # what is done is compared
+    rows = page.page.locator(".fv-agree-table tr")
+    rows.nth(5).wait_for()
+    count = maps.count()
+    assert rows.count() == count + 1
+    values = [cell.replace("\u2212", "-") for cell in rows.nth(1).locator("td").all_inner_texts()]
+    assert float(values[0]) == 1
+    assert len(values) == count
+    assert all(-1 <= float(value) <= 1 for value in values)
+
+
 def test_another_answer_is_traced(page: Watched) -> None:
     looked = Looked(page).open()
     box = page.page.get_by_label("Another answer to trace")
