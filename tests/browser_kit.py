@@ -167,6 +167,17 @@ class Watched:
     def run_id(self, turn: int = -1) -> str:
         return str(self.turns.nth(turn).get_attribute("data-run"))
 
+    def round_trip_s(self) -> float:
+        """How long the page waits for a small answer of the server: the middle of five. Long where others use the processors."""
+        return float(
+            self.page.evaluate(
+                """async () => { const took = [];
+                for (let i = 0; i < 5; i += 1) { const at = performance.now(); await (await fetch('gradio_api/app_id')).text();
+                  took.push(performance.now() - at); }
+                return took.sort((a, b) => a - b)[2] / 1000; }"""
+            )
+        )
+
     def check(self) -> None:
         """Nothing came from elsewhere, and the console is quiet."""
         assert self.strangers == [], self.strangers

@@ -221,20 +221,26 @@ WATCH = """() => { window.seen = []; const root = document.querySelector('.fv-li
 
 @best_of_three
 def test_streaming_is_smooth(page: Watched, served: Program) -> None:
-    """512 tokens: about ten updates of the page a second, no gap, and hardly longer than the model takes."""
+    """512 tokens: about ten updates of the page a second, no gap, and hardly longer than the model takes.
+
+    Where others use the processors, each may be late by what four round trips to the server take.
+    """
     page.choose("endless-llava")
     page.set("length", 512)
     page.page.evaluate(WATCH)
     page.ask("Go on and on.")
+    late_s = 4 * page.round_trip_s()
     record = served.history.run(page.run_id())
     assert record.row.new_tokens == 512
     times = [at for at, length in page.page.evaluate("window.seen") if length > 0]
     span_s, model_s = (times[-1] - times[0]) / 1e3, record.decode_ms / 1e3
-    rate, gap_s = len(times) / span_s, max(later - before for before, later in pairwise(times)) / 1e3
-    print(f"{rate:.1f} updates a second for {span_s:.2f} s, none for {gap_s:.2f} s at most; the model took {model_s:.2f} s")
-    assert rate <= 12
-    if rate < 8 or gap_s > 0.4 or span_s > model_s + 0.5:
-        raise TooSlow(f"{rate:.1f} updates a second, {gap_s:.2f} s without one, {span_s:.2f} s for {model_s:.2f} s")
+    every_s, gap_s = max(span_s, model_s) / len(times), max(later - before for before, later in pairwise(times)) / 1e3
+    print(
+        f"an update every {every_s:.3f} s, at most {gap_s:.2f} s apart; {span_s:.2f} s for {model_s:.2f} s; late {late_s:.3f} s"
+    )
+    assert every_s >= 0.08
+    if every_s > 0.12 + late_s or gap_s > 0.4 + late_s or span_s > model_s + 0.5 + late_s:
+        raise TooSlow(f"an update every {every_s:.3f} s, {gap_s:.2f} s without one, {span_s:.2f} s for {model_s:.2f} s")
 
 
 STOPPED = """() => { const first = document.querySelectorAll('.fv-transcript .fv-turn').length;
@@ -251,9 +257,13 @@ STOPPED = """() => { const first = document.querySelectorAll('.fv-transcript .fv
 @pytest.mark.parametrize("way", ["button", "key"])
 @best_of_three
 def test_stop_ends_the_answer_at_once_and_keeps_what_was_written(page: Watched, served: Program, way: str) -> None:
-    """0.2 s from the press to the turn that stands in the transcript, with all the model had written."""
+    """0.2 s from the press to the turn that stands in the transcript, with all the model had written.
+
+    Where others use the processors, later by what four round trips to the server take.
+    """
     page.begin("Go on and on.")
     page.page.evaluate(STOPPED)
+    late_s = 4 * page.round_trip_s()
     page.page.click("#stop") if way == "button" else page.page.keyboard.press("Escape")
     took_s = page.page.evaluate("window.stopped") / 1e3
     page.page.locator(".fv-live .fv-turn").wait_for(state="detached")
@@ -264,8 +274,8 @@ def test_stop_ends_the_answer_at_once_and_keeps_what_was_written(page: Watched, 
     assert len(row.answer) > 20
     assert "Stopped here." in page.turns.last.inner_text()
     assert not page.page.locator("#stop").is_visible()
-    print(f"stopped after {took_s:.3f} s")
-    if took_s > STOP_S:
+    print(f"stopped after {took_s:.3f} s; late {late_s:.3f} s")
+    if took_s > STOP_S + late_s:
         raise TooSlow(f"it took {took_s:.2f} s")
 
 
@@ -292,7 +302,8 @@ def test_one_answer_at_a_time_and_a_new_chat_ends_it(page: Watched, served: Prog
     page.new_chat()
     soon_true(lambda: [row.status for row in served.history.search('"Go on, one."', limit=1)] == ["stopped"])
     page.page.wait_for_timeout(300)
-    assert page.turns.count() == 0  # what the ended answer still had to say does not come back
+    assert page.turns.count() == page.page.locator(".fv-live .fv-turn").count() == 0  # what it still had to say is not shown
+    page.choose("tiny-llava")
     page.ask("Is there a star?", turns=1)
 
 
