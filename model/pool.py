@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import torch
+
 from . import hub, loading, selftest
 from .checkpoint import Checkpoint
 from .encoder_cache import EncoderCache
@@ -18,6 +20,8 @@ from .recorder import Loaded
 from .vlm import VisionLanguageModel
 from .worker import Emit, Worker
 
+SMALL_PARAMETERS = 50_000_000
+"""Where all checkpoints are smaller, one thread computes them: several would mostly wait for each other."""
 DIGEST_BYTES = 2 * 10**9
 """Weights up to this size are hashed on loading, a second or two; larger ones are not."""
 
@@ -48,6 +52,7 @@ class Pool:
         self._worker, self._tell = worker, loaded
         self._vlms: dict[str, VisionLanguageModel] = {}
         """Replaced, never changed, so that whoever reads it on another thread has a whole one."""
+        self._threads = torch.get_num_threads()
 
     def load(self, checkpoint: Checkpoint) -> Iterator[Loading | Queued | Waiting]:
         """Load a checkpoint, telling each step. Already loaded: nothing happens.
@@ -84,6 +89,7 @@ class Pool:
             vlm.forget()
             raise
         self._vlms = {**self._vlms, checkpoint.id: vlm}
+        self._share_threads()
         dtype = str(parts.dtype).removeprefix("torch.")
         self._tell(Loaded(checkpoint, families.name_of(family), str(parts.device), dtype, vlm.parameters, digest))
         emit(Loading(f"{checkpoint.name} is ready", 1.0))
@@ -102,11 +108,17 @@ class Pool:
         if vlm is None:
             return False
         self._vlms = {key: other for key, other in self._vlms.items() if other is not vlm}
+        self._share_threads()
         vlm.forget()
         device = vlm.parts.device
         del vlm
         free_unused(device)
         return True
+
+    def _share_threads(self) -> None:
+        """Take as many threads as what is loaded is worth. On the model thread, whose number alone this is."""
+        small = all(vlm.parameters < SMALL_PARAMETERS for vlm in self._vlms.values())
+        torch.set_num_threads(1 if small else self._threads)
 
     def __contains__(self, checkpoint: Checkpoint) -> bool:
         return checkpoint.id in self._vlms

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
 from model import Checkpoint, Core, parse_spec
 from model.errors import InputError, Unsupported
@@ -33,8 +32,6 @@ from .standings import Standing, agreement, default, difference, halves, standin
 SCENES = 100
 AT_LEAST = 8
 """Fewer cases than this are no study."""
-ONE_THREAD_BELOW = 50_000_000
-"""A checkpoint of fewer parameters is not faster on several threads, which then only wait for each other."""
 
 
 @studies.add("faithfulness")
@@ -91,8 +88,6 @@ class Studied:
         """Ask, map, check."""
         for _ in self.core.load(self.checkpoint):
             pass
-        if self.core.vlm(self.checkpoint).parameters < ONE_THREAD_BELOW:
-            self.core.worker.call(lambda: torch.set_num_threads(1))
         able = self.core.capabilities(self.checkpoint)
         if not {Capability.GRID, Capability.ATTENTION} <= able:
             raise Unsupported(

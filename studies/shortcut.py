@@ -14,13 +14,13 @@ from typing import Any, ClassVar
 from model import Checkpoint, Core, parse_spec
 from model.errors import Unsupported
 from model.heat import heat_methods
+from model.pool import SMALL_PARAMETERS
 from model.scoring import answer_ids
 from model.subject import Subject
 from model.vlm import VisionLanguageModel
 
 from . import studies
 from .base import Report, Tell
-from .faithfulness import ONE_THREAD_BELOW
 from .localisation import located, target
 from .mapped import slow_methods
 from .maps import baselines, maps_of, titles
@@ -51,10 +51,10 @@ class Shortcut:
         for _ in core.load(checkpoint):
             pass
         vlm = core.vlm(checkpoint)
-        if vlm.parameters >= ONE_THREAD_BELOW or not vlm.fast.features:
+        if vlm.parameters >= SMALL_PARAMETERS or not vlm.fast.features:
             raise Unsupported(
                 f"{checkpoint.name} has {vlm.parameters / 1e6:,.0f} M parameters. A shortcut is planted by tuning a copy, "
-                f"which is done for checkpoints of less than {ONE_THREAD_BELOW / 1e6:.0f} M that take picture features."
+                f"which is done for checkpoints of less than {SMALL_PARAMETERS / 1e6:.0f} M that take picture features."
             )
         able = core.capabilities(checkpoint)
         slugs = [slug for slug in heat_methods if heat_methods[slug].needs <= able and slug not in slow_methods()]

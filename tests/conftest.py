@@ -18,6 +18,11 @@ from model.vlm import VisionLanguageModel
 torch.set_num_threads(1)  # the models are tiny, and the machine has others to serve
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last: they are the slow ones, and leave an event loop running that others must not meet."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
 @pytest.fixture(scope="session")
 def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Name of a tiny checkpoint -> its folder, shared by all: not to be changed."""
