@@ -12,9 +12,9 @@ from studies.runner import kept
 
 FALLBACK = "relevancy"
 MEANING = (
-    "Lift: how many times more of the map falls on the thing asked about than of an even one. Hit: its highest patch touches the "
-    "thing. AUROC: patches of the thing rank above others. Deletion, low is good, and insertion, high is good: the answer's "
-    "probability as patches go or come in the map's order. In brackets 95 % intervals."
+    "Lift: how many times more of the map falls on the thing asked about than of an even one. Hit: the thing covers at least a "
+    "quarter of its highest patch. AUROC: patches of the thing rank above others. Deletion, low is good, and insertion, high is "
+    "good: the answer's probability as patches go or come in the map's order. In brackets 95 % intervals."
 )
 FIGURES = ("lift", "hit", "auroc", "deletion", "insertion")
 
