@@ -195,7 +195,7 @@ def encoded(image: Image.Image, kind: str, **settings: Any) -> bytes:
     return buffer.getvalue()
 
 
-FAINT = (Path(__file__).parent / "faint.js").read_text(encoding="utf-8")
+FAINT, WIDE = ((Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("faint.js", "wide.js"))
 
 
 def faint(page: Page) -> list[str]:
@@ -206,3 +206,8 @@ def faint(page: Page) -> list[str]:
     judged, found = page.evaluate(FAINT)
     assert judged > 20, "the page shows no text"
     return sorted(set(found))
+
+
+def wide(page: Page) -> list[str]:
+    """What reaches over an edge of the window, where it can neither be seen nor scrolled to."""
+    return list(page.evaluate(WIDE))

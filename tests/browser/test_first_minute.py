@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from browser_kit import Watched, faint
+from browser_kit import Watched, faint, wide
 
 pytestmark = pytest.mark.browser
 WIDTHS = ((1440, 900), (1024, 768), (390, 844))
@@ -45,11 +45,6 @@ def test_the_specimen_stays_in_view_on_every_tab(page: Watched) -> None:
         assert page.page.locator(".fv-specimen .fv-question").inner_text() == question
 
 
-def overflow(page: Watched) -> int:
-    """By how many pixels the page is wider than the window."""
-    return int(page.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_tab_at_every_width(new_page: Callable[..., Watched], theme: str) -> None:
     """No horizontal scrolling, specimen and question box in the first view, and no text too faint to read."""
@@ -68,7 +63,7 @@ def test_every_tab_at_every_width(new_page: Callable[..., Watched], theme: str) 
                 page.page.locator(".fv-run").first.click()
                 page.page.locator("#delete-run").click()
                 page.page.locator("#delete-yes").wait_for()
-            assert overflow(page) <= 0, f"{tab} at {width} px"
+            assert wide(page.page) == [], f"{tab} at {width} px"
             assert faint(page.page) == [], f"{tab} at {width} px"
         page.tab("Chat")
         if width >= 1024:
@@ -88,6 +83,12 @@ def test_a_text_that_is_too_faint_is_found(page: Watched) -> None:
     assert len(faint(page.page)) == 1
 
 
+def test_what_reaches_over_the_edge_is_found(page: Watched) -> None:
+    assert wide(page.page) == []
+    page.page.locator(".fv-specimen").evaluate("node => { node.style.minWidth = '1600px'; }")
+    assert any("fv-specimen" in found for found in wide(page.page))
+
+
 def test_dialogs_can_be_read_and_closed_by_keys(new_page: Callable[..., Watched]) -> None:
     for theme in ("light", "dark"):
         page = new_page(390, 844).open(f"?__theme={theme}")
@@ -102,7 +103,7 @@ def test_dialogs_can_be_read_and_closed_by_keys(new_page: Callable[..., Watched]
         page.do(0, "What it saw")
         shown.locator(".fv-saw-row").wait_for()
         assert faint(page.page) == []
-        assert overflow(page) <= 0
+        assert wide(page.page) == []
         page.page.keyboard.press("Escape")
         assert shown.count() == 0
 

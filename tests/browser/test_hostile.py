@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from browser_kit import Watched, encoded, png
+from browser_kit import Watched, encoded, png, wide
 from PIL import Image
 from playwright.sync_api import Locator
 from program import Program
@@ -80,7 +80,7 @@ def test_answers_notes_and_names_are_text(page: Watched, served: Program, kind: 
     assert written(page.page.locator(".fv-detail .fv-text").nth(1)) == text
     assert page.page.locator("#note textarea").input_value()[:8] == text[:8]
     page.page.locator(".fv-more summary").click()
-    assert page.page.evaluate("document.documentElement.scrollWidth") <= 1440
+    assert wide(page.page) == []
     page.page.locator(".fv-run.on").wait_for()
 
 
