@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--folder", type=Path, help="where the run's state lies (default: training/NAME)")
     train.add_argument("--out", type=Path, help="where checkpoints are written (default: assets/checkpoints)")
     train.add_argument("--scale", type=positive_number, default=1.0, help="length of the run as a share of the full one")
+    train.add_argument("--seed", type=int, help="seed of the weights it begins with (default: that of the built-in ones)")
     train.set_defaults(run=_train)
     evaluate = commands.add_parser("evaluate", help="ask a checkpoint 4,000 held-out questions and write its model card")
     evaluate.add_argument("checkpoint", metavar="SPEC")
@@ -115,7 +116,7 @@ def _study(given: argparse.Namespace) -> int:
 def _train(given: argparse.Namespace) -> int:
     from studies.training.make import make
 
-    make(given.name, given.folder, given.out, scale=given.scale, say=print)
+    make(given.name, given.folder, given.out, scale=given.scale, seed=given.seed, say=print)
     return 0
 
 

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from .recipes import RECIPES
 from .report import plot_curves
 from .stages import LENS_WEIGHT, PATCH_WEIGHT, STAGES, TOWER_RATE
-from .trainer import BATCH, SEED
+from .trainer import BATCH, seed_of
 
 MAX_FILE_BYTES = 10_000_000
 """What a Space takes in one file without large-file storage."""
@@ -34,7 +34,7 @@ def export(run: Path, name: str, weights: str, target: Path) -> Path:
     shutil.rmtree(fresh, ignore_errors=True)
     model.float().eval().save_pretrained(fresh)
     recipe.processor(recipe, tokenizer).save_pretrained(fresh)
-    (fresh / "training.json").write_text(json.dumps(_facts(recipe, weights, model), indent=2) + "\n")
+    (fresh / "training.json").write_text(json.dumps(_facts(recipe, weights, model, seed_of(run)), indent=2) + "\n")
     shutil.copy(run / "curves.jsonl", fresh / "curves.jsonl")
     plot_curves(run / "curves.jsonl", fresh / "curves.png", until=None if weights == "final" else "align")
     for path in fresh.iterdir():
@@ -49,7 +49,7 @@ def export(run: Path, name: str, weights: str, target: Path) -> Path:
     return target
 
 
-def _facts(recipe, weights: str, model) -> dict:
+def _facts(recipe, weights: str, model, seed: int) -> dict:
     stages = STAGES if weights == "final" else STAGES[: [s.name for s in STAGES].index("align") + 1]
     return {
         "recipe": recipe.name,
@@ -59,7 +59,7 @@ def _facts(recipe, weights: str, model) -> dict:
         "picture_px": recipe.picture.side_px,
         "patch_px": recipe.picture.patch_px,
         "image_tokens": recipe.picture.tokens,
-        "seed": SEED,
+        "seed": seed,
         "batch": BATCH,
         "stages": [
             {

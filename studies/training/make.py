@@ -14,7 +14,9 @@ from .trainer import train
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def make(name: str, folder: Path | None, out: Path | None, *, scale: float, say: Callable[[str], None]) -> list[Path]:
+def make(
+    name: str, folder: Path | None, out: Path | None, *, scale: float, seed: int | None, say: Callable[[str], None]
+) -> list[Path]:
     """Train `name` in `folder` and write the final and the stage-1 checkpoint below `out`. Returns their folders.
 
     Raises InputError for a name without a recipe.
@@ -23,7 +25,7 @@ def make(name: str, folder: Path | None, out: Path | None, *, scale: float, say:
         raise InputError(f"There is no recipe {name!r}. Known: {', '.join(RECIPES)}.")
     run = folder or ROOT / "training" / name
     out = out or ROOT / "assets" / "checkpoints"
-    train(name, run, scale=scale)
+    train(name, run, scale=scale, seed=seed)
     made = [export(run, name, "final", out / name), export(run, name, "stage1", out / f"{name}-stage1")]
     for path in made:
         say(f"wrote {path}")

@@ -20,6 +20,8 @@ import torch.multiprocessing as mp
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
+from model.errors import InputError
+
 from .batches import Batches
 from .packing import Packer
 from .patches import PatchHeads
@@ -38,13 +40,14 @@ MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "8000000000", "MALL
 
 @dataclass(frozen=True)
 class Plan:
-    """What one run is: which recipe, where its state lies, over how many processes, at which share of the full length."""
+    """What one run is: which recipe and seed, where its state lies, over how many processes, at which share of the full length."""
 
     recipe: str
     folder: Path
     processes: int
     scale: float = 1.0
     parent: int = 0
+    seed: int = SEED
 
     def stages(self) -> list[Stage]:
         from dataclasses import replace
@@ -52,18 +55,25 @@ class Plan:
         return [replace(stage, steps=max(2, round(stage.steps * self.scale))) for stage in STAGES]
 
 
-def train(name: str, folder: Path, *, scale: float = 1.0, processes: int | None = None) -> Path:
+def train(name: str, folder: Path, *, scale: float = 1.0, processes: int | None = None, seed: int | None = None) -> Path:
     """Train a built-in checkpoint, or go on where a run in `folder` stopped. Returns the folder.
 
-    `scale` shortens every stage (tests use it). Raises KeyError for an unknown name.
+    `scale` shortens every stage (tests use it). `seed` sets the weights a run begins with (default:
+    `SEED`, which made the checkpoints that come with Fovea); a run goes on with the seed it began with.
+    Raises KeyError for an unknown name, InputError where `folder` holds a run with another seed.
     """
     recipe = RECIPES[name]
     folder.mkdir(parents=True, exist_ok=True)
+    begun = seed_of(folder)
+    if seed is not None and seed != begun and (folder / "tokenizer").exists():
+        raise InputError(f"The run in {folder} began with seed {begun}. Give another --folder for seed {seed}.")
+    seed = begun if seed is None else seed
+    (folder / "seed.json").write_text(json.dumps({"seed": seed}) + "\n")
     if not (folder / "tokenizer").exists():
         make_tokenizer().save_pretrained(folder / "tokenizer.partial")
         os.replace(folder / "tokenizer.partial", folder / "tokenizer")
     count = 1 if torch.cuda.is_available() else processes or min(4, os.cpu_count() or 1)
-    plan = Plan(recipe.name, folder, count, scale, os.getpid())
+    plan = Plan(recipe.name, folder, count, scale, os.getpid(), seed)
     if count == 1:
         _run(0, plan, 0)
     else:
@@ -75,6 +85,12 @@ def train(name: str, folder: Path, *, scale: float = 1.0, processes: int | None 
             for key, value in before.items():
                 os.environ.pop(key) if value is None else os.environ.update({key: value})
     return folder
+
+
+def seed_of(folder: Path) -> int:
+    """The seed of the run in a folder; `SEED` where there is none yet."""
+    path = folder / "seed.json"
+    return json.loads(path.read_text())["seed"] if path.exists() else SEED
 
 
 def _free_port() -> int:
@@ -103,7 +119,7 @@ class _Run:
         self.rank, self.plan, self.recipe = rank, plan, RECIPES[plan.recipe]
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.tokenizer = PreTrainedTokenizerFast.from_pretrained(plan.folder / "tokenizer")
-        torch.manual_seed(SEED)
+        torch.manual_seed(plan.seed)
         self.model = self.recipe.build(self.recipe, self.tokenizer).to(self.device).train()
         # On a CPU, bf16 matrix products with eager attention beat SDPA, whose bf16 backward is slow there.
         self.model.set_attn_implementation("eager" if self.device.type == "cpu" else "sdpa")
