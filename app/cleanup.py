@@ -59,6 +59,7 @@ def delete_session(store: Store, session: str) -> Deleted:
         if db.execute("SELECT 1 FROM sessions WHERE id = ?", [session]).fetchone() is None:
             raise InputError(f"There is no session {session!r}. It may have been deleted already.")
         runs, messages, images = _delete(db, _column(db, "SELECT id FROM runs WHERE session_id = ?", [session]))
+        _drop_comparisons(db, "session_id = :session", {"session": session})
         db.execute("DELETE FROM sessions WHERE id = ?", [session])
     return Deleted(1, runs, messages, images, sweep(store))
 
@@ -82,6 +83,7 @@ def usage(store: Store) -> Usage:
 def _delete(db: Database, ids: list[str]) -> tuple[int, int, int]:
     """Deletes runs and says how many runs, messages and images went."""
     chosen = {"ids": json.dumps(ids)}
+    groups = _column(db, f"SELECT DISTINCT group_id FROM runs WHERE id IN {_IDS} AND group_id IS NOT NULL", chosen)
     ends = _column(db, f"SELECT prompt_id FROM runs WHERE id IN {_IDS}", chosen)
     ends += _column(db, f"SELECT answer_id FROM runs WHERE id IN {_IDS}", chosen)
     marked = _column(db, f"SELECT image_id FROM boxes WHERE run_id IN {_IDS}", chosen)
@@ -91,8 +93,19 @@ def _delete(db: Database, ids: list[str]) -> tuple[int, int, int]:
         db.execute(f"DELETE FROM {table} WHERE run_id IN {_IDS}", chosen)
     db.execute(f"UPDATE trials SET run_id = NULL WHERE run_id IN {_IDS}", chosen)
     runs = db.execute(f"DELETE FROM runs WHERE id IN {_IDS}", chosen).rowcount
+    _drop_comparisons(
+        db,
+        "id IN (SELECT value FROM json_each(:groups)) AND NOT EXISTS (SELECT 1 FROM runs WHERE group_id = comparisons.id)",
+        {"groups": json.dumps(groups)},
+    )
     messages, pictures = _drop_messages(db, ends)
     return runs, messages, _drop_images(db, [*marked, *pictures])
+
+
+def _drop_comparisons(db: Database, where: str, params: dict[str, str]) -> None:
+    """Deletes comparisons with the votes on them: those whose answers are gone."""
+    db.execute(f"DELETE FROM votes WHERE comparison_id IN (SELECT id FROM comparisons WHERE {where})", params)
+    db.execute(f"DELETE FROM comparisons WHERE {where}", params)
 
 
 def _step_back(db: Database, table: str, column: str, chosen: dict[str, str]) -> None:

@@ -17,7 +17,8 @@ from model.pictures import open_picture
 from model.prompt import ImagePart, Message, Prompt
 from model.recorder import new_id
 
-from . import artifacts, cleanup, rows, search
+from . import artifacts, cleanup, comparisons, rows, search
+from .comparisons import SEALED, Comparison, Vote
 from .past import RunRecord, RunRow, Session, run_row
 from .store import Store
 
@@ -28,12 +29,13 @@ _RUNS = f"""
     SELECT r.id, r.session_id AS session, r.parent_run_id, r.group_id AS "group", r.panel,
         r.checkpoint_id, c.name AS checkpoint,
         q.text AS question, a.text AS answer, r.status, r.error, r.started_at, r.prompt_tokens, r.visual_tokens, r.new_tokens,
-        r.prefill_ms + r.decode_ms AS model_ms, t.value AS rating, t.note,
+        r.prefill_ms + r.decode_ms AS model_ms, t.value AS rating, t.note, k.id IS NOT NULL AS sealed,
         (SELECT json_group_array(image_id) FROM
             (SELECT image_id FROM message_images WHERE message_id = r.prompt_id ORDER BY position)) AS images
     FROM runs r LEFT JOIN checkpoints c ON c.id = r.checkpoint_id
     LEFT JOIN messages q ON q.id = r.prompt_id LEFT JOIN messages a ON a.id = r.answer_id
-    LEFT JOIN ratings t ON t.run_id = r.id AND t.rater = '{RATER}'"""
+    LEFT JOIN ratings t ON t.run_id = r.id AND t.rater = '{RATER}'
+    LEFT JOIN comparisons k ON k.id = r.group_id AND k.blind AND k.revealed_at IS NULL"""
 _DETAILS = "SELECT r.*, c.spec, c.weights FROM runs r JOIN checkpoints c ON c.id = r.checkpoint_id"
 _HAS_WORDS = """r.id IN (SELECT run_id FROM run_search WHERE id IN
     (SELECT rowid FROM run_search_fts WHERE run_search_fts MATCH :words))"""
@@ -93,9 +95,11 @@ class History:
         self._change_session(session, {"current_run_id": run_id})
 
     def run(self, run_id: str) -> RunRecord:
-        """A call as it was, with its pictures opened."""
+        """A call as it was, with its pictures opened. Raises InputError for one of a sealed comparison, too."""
         missing = f"There is no run {run_id!r}. It may have been deleted."
         row = run_row(self._one(f"{_RUNS} WHERE r.id = ?", [run_id], missing))
+        if row.sealed:
+            raise InputError(SEALED)
         more = self._one(f"{_DETAILS} WHERE r.id = ?", [run_id], missing)
         prompt, notes = self._prompt(more)
         versions = json.loads(more["versions"] or "{}")
@@ -148,7 +152,7 @@ class History:
         """
         wanted = {
             _HAS_WORDS: search.words(query),
-            "(c.name = :checkpoint OR c.id = :checkpoint)": checkpoint,
+            "(c.name = :checkpoint OR c.id = :checkpoint) AND k.id IS NULL": checkpoint,
             "r.panel = :panel": panel,
             "r.started_at >= :since": search.moment(since),
             "r.started_at <= :until || '~'": search.moment(until),  # '~' sorts after all that may follow
@@ -193,6 +197,29 @@ class History:
     def kept_bytes(self, run_id: str, kind: str, name: str) -> tuple[artifacts.Artifact, bytes]:
         """One thing kept of a run, with its bytes."""
         return artifacts.one(self.store, run_id, kind, name)
+
+    def begin_comparison(self, comparison: Comparison) -> None:
+        """Writes a comparison down before its columns are asked, each as a run with its id as the group."""
+        comparisons.begin(self.store, comparison)
+
+    def comparison(self, id: str) -> Comparison:
+        return comparisons.one(self.store, id)
+
+    def sealed(self, session: str) -> list[Comparison]:
+        """The blind comparisons of a session that wait for their vote, the newest first."""
+        return comparisons.waiting(self.store, session)
+
+    def reveal(self, comparison: str) -> None:
+        """Tells from now on which column was which."""
+        comparisons.reveal(self.store, comparison)
+
+    def vote(self, comparison: str, outcome: str, reasons: Iterable[str] = (), waited_ms: float | None = None) -> Comparison:
+        """Votes, and reveals. A blind vote is final; on an open comparison the last one counts."""
+        return comparisons.vote(self.store, comparison, outcome, tuple(reasons), waited_ms)
+
+    def votes(self, session: str = "") -> list[Vote]:
+        """All votes, or those of one session, the oldest first."""
+        return comparisons.votes(self.store, session)
 
     def delete_runs(self, ids: Iterable[str]) -> cleanup.Deleted:
         """Deletes these runs, and the messages and pictures that nothing else refers to."""

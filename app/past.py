@@ -12,6 +12,8 @@ from model.events import Token
 from model.options import Options
 from model.prompt import Prompt
 
+from .comparisons import HIDDEN
+
 
 @dataclass(frozen=True)
 class Session:
@@ -36,6 +38,7 @@ class RunRow:
 
     `question` is the text of its last message, `images` the sha256 of that message's pictures. `checkpoint`
     is its name. `rating` is 0 where nobody rated. `model_ms` is reading plus writing, None where the call did not get that far.
+    `sealed` runs belong to a blind comparison without a vote: nothing in the row says which checkpoint it was.
     """
 
     id: str
@@ -57,6 +60,7 @@ class RunRow:
     rating: int
     note: str
     images: tuple[str, ...]
+    sealed: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,12 @@ class RunRecord:
 _TEXTS = ("session", "group", "checkpoint_id", "checkpoint", "question", "answer", "error", "note")
 
 
+_MASK = {"checkpoint": HIDDEN, "checkpoint_id": "", "model_ms": None, "new_tokens": None, "prompt_tokens": None,
+         "visual_tokens": None, "error": ""}  # fmt: skip
+
+
 def run_row(row: Mapping[str, Any]) -> RunRow:
     """A row of the runs' query as a RunRow: no NULL where a text is expected."""
     texts = {name: row[name] or "" for name in _TEXTS}
-    return RunRow(**{**row, **texts, "rating": row["rating"] or 0, "images": tuple(json.loads(row["images"]))})
+    found = {**row, **texts, "rating": row["rating"] or 0, "images": tuple(json.loads(row["images"]))}
+    return RunRow(**{**found, **(_MASK if row["sealed"] else {}), "sealed": bool(row["sealed"])})

@@ -138,6 +138,24 @@ def m005_provenance(db: Database) -> None:
     _index(db, "runs", "status")
 
 
+@migrations()
+def m006_comparisons(db: Database) -> None:
+    # The runs of a comparison share its id as their group. Which column is which must be known to the log alone
+    # until a blind vote is cast, and a vote is about answers side by side, which no rating of one run can say.
+    _run(
+        db,
+        """CREATE TABLE comparisons (
+            id TEXT PRIMARY KEY, session_id TEXT REFERENCES sessions(id), question TEXT, kind TEXT,
+            blind INTEGER NOT NULL DEFAULT 0 CHECK (blind IN (0, 1)), revealed_at TEXT, columns TEXT NOT NULL,
+            created_at TEXT NOT NULL)""",
+        """CREATE TABLE votes (
+            comparison_id TEXT NOT NULL REFERENCES comparisons(id), rater TEXT NOT NULL, outcome TEXT NOT NULL,
+            reasons TEXT, blind INTEGER NOT NULL DEFAULT 0 CHECK (blind IN (0, 1)), waited_ms REAL, voted_at TEXT NOT NULL,
+            PRIMARY KEY (comparison_id, rater))""",
+    )
+    _index(db, "comparisons", "session_id", "created_at")
+
+
 def _run(db: Database, *statements: str) -> None:
     for statement in statements:
         db.execute(statement)

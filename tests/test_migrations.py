@@ -29,6 +29,8 @@ TABLES = {
     "boxes": "run_id position image_id label x0 y0 x1 y1 score said",
     "artifacts": "run_id kind name id media_type size_bytes meta",
     "ratings": "run_id rater value note rated_at",
+    "comparisons": "id session_id question kind blind revealed_at columns created_at",
+    "votes": "comparison_id rater outcome reasons blind waited_ms voted_at",
     "studies": "id name config created_at app_version",
     "trials": "study_id key checkpoint_id condition item status run_id output scores error attempts updated_at",
     "run_search": "id run_id question answer",

@@ -1,0 +1,205 @@
+"""Comparisons and the votes on them. The runs of a comparison are in `runs`, with its id as their group.
+
+A blind comparison is sealed until its vote, or until it is revealed without one: then `History` tells neither which
+checkpoint gave which of its answers, nor what would give that away.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from model.errors import InputError
+
+from . import rows
+from .store import Store
+
+RATER = "local"
+TIE, BAD = "tie", "bad"
+LETTERS = "ABCD"
+SEALED = "This answer is part of a blind comparison that waits for its vote. Vote in Compare, or reveal it there."
+HIDDEN = "hidden until the vote"
+REASONS = ("correct", "sees more", "makes things up", "better located", "clearer", "shorter", "follows the question")
+"""Why an answer was preferred, or not: the tags that a vote may carry."""
+VOTE_FIELDS = ("comparison", "session", "voted_at", "blind", "kind", "question", "columns", "outcome", "winner", "reasons",
+               "waited_ms")  # fmt: skip
+MAX_LISTED = 10_000
+
+
+@dataclass(frozen=True)
+class Column:
+    """One answer of a comparison, in the order shown. `label` names checkpoint and setting, `setup` is how it was asked."""
+
+    run: str
+    label: str
+    setup: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Answers to one question side by side. `outcome` is the vote: a letter, "tie" or "bad", empty before it."""
+
+    id: str
+    session: str
+    question: str
+    kind: str
+    blind: bool
+    revealed: bool
+    columns: tuple[Column, ...]
+    created_at: str
+    outcome: str = ""
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the names of its columns are not to be told yet."""
+        return self.blind and not self.revealed
+
+    def allows(self, outcome: str) -> bool:
+        return outcome in (TIE, BAD, *LETTERS[: len(self.columns)])
+
+
+@dataclass(frozen=True)
+class Vote:
+    """A vote with all it needs to be counted. `columns` are labels as shown; `winner` is one of them, "tie" or "bad"."""
+
+    comparison: str
+    session: str
+    voted_at: str
+    blind: bool
+    kind: str
+    question: str
+    columns: tuple[str, ...]
+    outcome: str
+    winner: str
+    reasons: tuple[str, ...]
+    waited_ms: float | None
+
+
+def begin(store: Store, comparison: Comparison) -> None:
+    """Write a comparison down before its columns are asked. Raises LogError."""
+    row = {"id": comparison.id, "session_id": comparison.session or None, "question": comparison.question,
+           "kind": comparison.kind, "blind": int(comparison.blind), "columns": _columns_json(comparison.columns),
+           "created_at": comparison.created_at or rows.now()}  # fmt: skip
+    with store.write() as db:
+        if comparison.session:
+            rows.add(db, "sessions", {"id": comparison.session, "started_at": row["created_at"]})
+        rows.add(db, "comparisons", row)
+
+
+def one(store: Store, id: str) -> Comparison:
+    """The comparison of that id. Raises InputError where there is none."""
+    found = store.read(f"{_ALL} WHERE k.id = ?", [id])
+    if not found:
+        raise InputError("There is no such comparison. It may have been deleted.")
+    return _comparison(found[0])
+
+
+def waiting(store: Store, session: str) -> list[Comparison]:
+    """The sealed comparisons of a session, the newest first."""
+    where = "WHERE k.session_id = ? AND k.blind AND k.revealed_at IS NULL ORDER BY k.created_at DESC, k.rowid DESC"
+    return [_comparison(row) for row in store.read(f"{_ALL} {where}", [session])]
+
+
+def reveal(store: Store, id: str) -> None:
+    """Tell the names from now on. Revealing again changes nothing."""
+    with store.write() as db:
+        db.execute("UPDATE comparisons SET revealed_at = ? WHERE id = ? AND revealed_at IS NULL", [rows.now(), id])
+
+
+def vote(store: Store, id: str, outcome: str, reasons: Sequence[str] = (), waited_ms: float | None = None) -> Comparison:
+    """Write a vote down and reveal. The last vote on an open comparison counts; one on a blind one is final.
+
+    Raises InputError for an outcome or a reason that there is not, and for a second vote where the first was blind.
+    """
+    held = one(store, id)
+    if not held.allows(outcome):
+        known = ", ".join((*LETTERS[: len(held.columns)], TIE, BAD))
+        raise InputError(f"A vote is one of {known}, not {outcome[:40]!r}.")
+    unknown = [reason for reason in reasons if reason not in REASONS]
+    if unknown:
+        raise InputError(f"There is no reason {unknown[0][:40]!r}. Known: {', '.join(REASONS)}.")
+    with store.write() as db:
+        sealed = db.execute("SELECT blind AND revealed_at IS NULL FROM comparisons WHERE id = ?", [id]).fetchone()
+        if sealed is None:
+            raise InputError("This comparison was deleted meanwhile.")
+        before = db.execute("SELECT blind FROM votes WHERE comparison_id = ? AND rater = ?", [id, RATER]).fetchone()
+        if before is not None and before[0]:
+            raise InputError("A blind vote was cast on this comparison, and the names are known now. It stays as it is.")
+        row = {"comparison_id": id, "rater": RATER, "outcome": outcome, "reasons": rows.to_json(list(dict.fromkeys(reasons))),
+               "blind": int(sealed[0]), "waited_ms": waited_ms, "voted_at": rows.now()}  # fmt: skip
+        db.execute("DELETE FROM votes WHERE comparison_id = ? AND rater = ?", [id, RATER])
+        rows.add(db, "votes", row)
+        db.execute("UPDATE comparisons SET revealed_at = ? WHERE id = ? AND revealed_at IS NULL", [rows.now(), id])
+    return one(store, id)
+
+
+def votes(store: Store, session: str = "") -> list[Vote]:
+    """All votes, or those of one session, the oldest first."""
+    found = store.read(
+        """SELECT v.*, k.session_id, k.kind, k.question, k.columns FROM votes v JOIN comparisons k ON k.id = v.comparison_id
+        WHERE :session = '' OR k.session_id = :session ORDER BY v.voted_at, v.rowid LIMIT :most""",
+        {"session": session, "most": MAX_LISTED},
+    )
+    return [_vote(row) for row in found]
+
+
+def as_json(found: Sequence[Vote]) -> str:
+    """Votes as a JSON list of objects with the fields of `Vote`."""
+    return json.dumps([_plain(vote) for vote in found], ensure_ascii=False, indent=1)
+
+
+def as_csv(found: Sequence[Vote]) -> str:
+    """Votes as CSV with a heading; columns and reasons are joined by " | ". What begins like a formula gets an apostrophe."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(VOTE_FIELDS)
+    for vote in found:
+        plain = _plain(vote)
+        cells = (plain[name] for name in VOTE_FIELDS)
+        writer.writerow([_cell(" | ".join(value) if isinstance(value, list) else value) for value in cells])
+    return out.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """A text that a spreadsheet would compute is made to stay a text."""
+    return "'" + value if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+def _plain(vote: Vote) -> dict[str, Any]:
+    found = {name: getattr(vote, name) for name in VOTE_FIELDS}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+
+
+_ALL = f"""SELECT k.*, v.outcome, v.reasons FROM comparisons k
+    LEFT JOIN votes v ON v.comparison_id = k.id AND v.rater = '{RATER}'"""
+
+
+def _columns_json(columns: Sequence[Column]) -> str:
+    return rows.to_json([{"run": c.run, "label": c.label, "setup": dict(c.setup)} for c in columns])
+
+
+def _columns(text: str) -> tuple[Column, ...]:
+    return tuple(Column(c["run"], c["label"], c["setup"]) for c in json.loads(text))
+
+
+def _comparison(row: Mapping[str, Any]) -> Comparison:
+    return Comparison(
+        row["id"], row["session_id"] or "", row["question"] or "", row["kind"] or "", bool(row["blind"]),
+        row["revealed_at"] is not None, _columns(row["columns"]), row["created_at"], row["outcome"] or "",
+        tuple(json.loads(row["reasons"] or "[]")),
+    )  # fmt: skip
+
+
+def _vote(row: Mapping[str, Any]) -> Vote:
+    labels = tuple(column.label for column in _columns(row["columns"]))
+    outcome = row["outcome"]
+    winner = outcome if outcome in (TIE, BAD) else labels[LETTERS.index(outcome)]
+    return Vote(
+        row["comparison_id"], row["session_id"] or "", row["voted_at"], bool(row["blind"]), row["kind"] or "",
+        row["question"] or "", labels, outcome, winner, tuple(json.loads(row["reasons"] or "[]")), row["waited_ms"],
+    )  # fmt: skip
