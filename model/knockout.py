@@ -32,11 +32,15 @@ def text_cut(
     layers: Sequence[int] | None = None,
     heads: Sequence[int] | None = None,
     sample: int | None = None,
+    more: int = 0,
 ) -> Cut:
-    """Edges from all text to those visual tokens, bool [T], in these layers (None: all)."""
+    """Edges from all text to those visual tokens, bool [T], in these layers (None: all).
+
+    `more` tokens that are written behind the answer are cut off, too.
+    """
     where = prefixes(subject.vlm.family, subject.vlm.parts)
     hidden = torch.from_numpy(subject.inputs.visual)[torch.as_tensor(tokens)]
-    text = np.setdiff1d(np.arange(len(subject.inputs.ids)), subject.inputs.visual)
+    text = np.setdiff1d(np.arange(len(subject.inputs.ids) + more), subject.inputs.visual)
 
     def wanted(name: str) -> bool:
         spot = place(name, where)

@@ -73,6 +73,22 @@ def patch_states(
     return Recovered(share.astype(np.float32), tuple(layers), best, worst)
 
 
+@contextmanager
+def carried(source: Subject, into: Subject, tokens: torch.Tensor, depth: int) -> Iterator[None]:
+    """While open, runs on the prompt of `into` have at these visual tokens, bool [T], the states of `source` at one depth.
+
+    Also where the answer is written token by token behind the prompt. Raises InputError where the two do not align, or
+    for a depth that there is not.
+    """
+    _aligned(source, into)
+    names = decoder_layers(into.vlm.parts.model, prefixes(into.vlm.family, into.vlm.parts))
+    if not 0 <= depth <= len(names):
+        raise InputError(f"There is no depth {depth}. Choose one from 0, what enters, to {len(names)}, what leaves.")
+    states = _states(source, names, (depth,))[depth]
+    with _put(into, names, depth, tokens[None], states):
+        yield
+
+
 def blocks_of(subject: Subject, side: int) -> torch.Tensor:
     """Groups of side x side neighbouring tokens that cover every view once. bool [groups, T]. Raises Unsupported."""
     return blocks(grid_of(subject), side)
@@ -121,6 +137,8 @@ def _put(subject: Subject, names: Sequence[str], depth: int, groups: torch.Tenso
     sample, token = (index.to(visual.device) for index in torch.nonzero(groups, as_tuple=True))
 
     def put(held: torch.Tensor) -> torch.Tensor:
+        if not len(sample) or held.shape[1] <= int(visual.max()):  # a single token behind what is cached
+            return held
         held = held.clone()
         held[sample, visual[token]] = states[token]
         return held
