@@ -4,44 +4,34 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
-from dataclasses import dataclass
-from typing import TypeVar
+from contextlib import closing
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 
 from . import hub, scoring
+from .abreast import Column, Said
 from .calls import Heard
 from .checkpoint import Checkpoint, parse_spec
+from .columns import Comparison, Failed
 from .encoder_cache import EncoderCache
 from .errors import WorkbenchError
 from .events import Event, Finished, Found, Loading, Queued, Share, Waiting
 from .families import family_for
-from .families.base import Capability, Family, SeenPicture
+from .families.base import Capability, Family
 from .files import check_kind
-from .generation import Interrupted
-from .grid import ImageGrid
-from .looking import subject_of
 from .options import Options
 from .pool import CheckpointStatus, Pool
 from .progress import Run
 from .prompt import ImagePart, Prompt, ask
 from .recorder import CallStart, NullRecorder, Recorder, Status, new_id
 from .subject import Subject
+from .tasks import Answer, Examine, Force, Here, Look, Score, Sight, Slot, Task
 from .vlm import VisionLanguageModel
 from .worker import Emit, Worker
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Sight:
-    """What a model would see of a prompt: its pictures as they enter the encoder, and token counts."""
-
-    pictures: tuple[SeenPicture, ...]
-    visual_tokens: int
-    prompt_tokens: int
-    grid: ImageGrid | None
 
 
 class Core:
@@ -51,7 +41,10 @@ class Core:
         self.worker = Worker()
         self.recorder: Recorder = recorder or NullRecorder()
         self.pool = Pool(self.worker, lambda loaded: self.recorder.loaded(loaded))
-        self._running: dict[str, threading.Event] = {}
+        self.slot: Slot = Here(self.pool)
+        """Where model work runs; `app.zero` puts another in its place."""
+        self._running: dict[str, Callable[[], None]] = {}
+        """How to end what runs, by the id of a run or of a group of them."""
 
     @property
     def encoder_cache(self) -> EncoderCache:
@@ -110,9 +103,11 @@ class Core:
         options = options or Options()
         heard, stop = Heard(run_id or new_id()), threading.Event()
         self.recorder.start(CallStart(heard.run_id, checkpoint, prompt, options, panel, session, group))
-        self._running[heard.run_id] = stop
+        self._running[heard.run_id] = stop.set
         status: Status = "failed"
         error: str | None = None
+
+        task = Answer(checkpoint, heard.run_id, prompt, options, session)
 
         def job(emit: Emit, stop: threading.Event) -> None:
             def note(event: Event) -> None:
@@ -120,7 +115,7 @@ class Core:
                 emit(event)
 
             heard.start()
-            self.pool[checkpoint].answer(note, stop, heard.run_id, prompt, options, session)
+            self.slot.run(task, note, stop)
 
         try:
             yield from self._loading(checkpoint, stop)
@@ -151,11 +146,33 @@ class Core:
                     return
 
     def stop(self, run_id: str) -> bool:
-        """End a running answer; its events end with a Finished that holds what was said. False where none runs."""
+        """End a running answer; its events end with a Finished that holds what was said. False where none runs.
+
+        The group of a comparison ends all its columns.
+        """
         stop = self._running.get(run_id)
         if stop is not None:
-            stop.set()
+            stop()
         return stop is not None
+
+    def side_by_side(
+        self, columns: Sequence[Column], *, panel: str = "python", session: str = "", group: str = ""
+    ) -> Iterator[Said | Failed]:
+        """Answer several prompts at once, one step each in turn; checkpoints are loaded if they are not.
+
+        What each says is what it would say alone. A column ends with a Finished or a Failed, the others go on.
+        `stop` takes the run id of a column, or the group for all; closing the iterator ends all. Each column is
+        recorded as a run of its own under the same group, a new one where none is given.
+        """
+        group = group or new_id()
+        comparison = Comparison(columns, self.pool, self.worker, self.slot, self.recorder)
+        ends = {group: comparison.stop} | {part.heard.run_id: part.stop.set for part in comparison.parts}
+        self._running |= ends
+        try:
+            yield from comparison.events(panel, session, group)
+        finally:
+            for name in ends:
+                self._running.pop(name, None)
 
     def answer(
         self, question: str, *images: ImagePart, checkpoint: Checkpoint | str = "tiny-llava", options: Options | None = None
@@ -173,31 +190,24 @@ class Core:
         self, checkpoint: Checkpoint, prompts: Sequence[Prompt], answers: Sequence[Sequence[str]]
     ) -> list[scoring.Scores]:
         """Log-likelihoods of each prompt's own answers, all at once over the prefix the prompts share."""
-        return self._run(checkpoint, lambda vlm: scoring.score_many(vlm, prompts, answers))
+        return self._found(checkpoint, Score(checkpoint, tuple(prompts), tuple(map(tuple, answers))))
 
     def forced(self, checkpoint: Checkpoint, prompt: Prompt, answer: str) -> np.ndarray:
         """Whether each token of an answer is the most likely one after the true tokens before it. bool [tokens]."""
-        return self._run(checkpoint, lambda vlm: scoring.forced(vlm, prompt, answer))
+        return self._found(checkpoint, Force(checkpoint, prompt, answer))
 
     def examine(
         self, checkpoint: Checkpoint, prompt: Prompt, answer: str | Sequence[int], work: Callable[[Subject, Run], T]
     ) -> Iterator[Event | Share | Found[T]]:
         """Some work on an answer, given as text or as token ids: Share as it goes on, Found with its value at the end.
 
-        Closing the iterator ends the work at its next step, and then there is no Found. `work` runs on the model
-        thread and should return arrays, not tensors. Raises WorkbenchError where `next` is called.
+        Closing the iterator ends the work at its next step, and then there is no Found. `work` and its value pickle:
+        a function of a module with `functools.partial`, arrays instead of tensors (see `tasks`). Raises WorkbenchError
+        where `next` is called.
         """
-        stop = threading.Event()
-
-        def job(emit: Emit, stop: threading.Event) -> None:
-            vlm = self.pool[checkpoint]
-            ids = scoring.answer_ids(vlm, prompt, answer) if isinstance(answer, str) else answer
-            with suppress(Interrupted):
-                run = Run(stop, lambda share: emit(Share(share)))
-                emit(Found(vlm.sparing(lambda: work(subject_of(vlm, prompt, ids), run))))
-
+        stop, task = threading.Event(), Examine(checkpoint, prompt, answer if isinstance(answer, str) else tuple(answer), work)
         yield from self._loading(checkpoint, stop)
-        yield from self.worker.stream(job, stop)
+        yield from self.worker.stream(partial(self.slot.run, task), stop)
 
     def examined(
         self, checkpoint: Checkpoint, prompt: Prompt, answer: str | Sequence[int], work: Callable[[Subject, Run], T]
@@ -208,23 +218,15 @@ class Core:
 
     def look(self, checkpoint: Checkpoint, prompt: Prompt) -> Sight:
         """What the model sees of a prompt, without running it."""
+        return self._found(checkpoint, Look(checkpoint, prompt))
 
-        def run(vlm: VisionLanguageModel) -> Sight:
-            inputs = vlm.prepare(prompt)
-            return Sight(tuple(vlm.family.seen(vlm.parts, inputs)), len(inputs.visual), len(inputs.ids), inputs.grid)
-
-        return self._run(checkpoint, run)
-
-    def _run(self, checkpoint: Checkpoint, work: Callable[[VisionLanguageModel], T]) -> T:
-        """The value of some work on the model thread, the checkpoint loaded first if need be."""
+    def _found(self, checkpoint: Checkpoint, task: Task) -> Any:
+        """The value of a task, waited for; the checkpoint is loaded first if need be."""
         for _ in self.load(checkpoint):
             pass
-
-        def job() -> T:
-            vlm = self.pool[checkpoint]
-            return vlm.sparing(lambda: work(vlm))
-
-        return self.worker.call(job)
+        said: list[Any] = []
+        self.worker.call(lambda: self.slot.run(task, said.append, threading.Event()))
+        return next(event.value for event in said if isinstance(event, Found))
 
     def forget_session(self, session: str) -> None:
         """Let go of a chat's keys and values on every checkpoint."""

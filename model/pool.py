@@ -18,7 +18,7 @@ from .files import Files
 from .memory import free_bytes, free_unused, human_bytes
 from .recorder import Loaded
 from .vlm import VisionLanguageModel
-from .worker import Emit, Worker
+from .worker import Worker
 
 SMALL_PARAMETERS = 50_000_000
 """Where all checkpoints are smaller, one thread computes them: several would mostly wait for each other."""
@@ -44,6 +44,16 @@ class CheckpointStatus:
     weights: str
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """A checkpoint whose files are on this machine. `digest` is the sha256 of its weights, empty where they are too many."""
+
+    checkpoint: Checkpoint
+    files: Files
+    placement: loading.Placement
+    digest: str
+
+
 class Pool:
     """Loaded checkpoints. They come and go on the model thread alone; any thread may ask what is there."""
 
@@ -62,6 +72,15 @@ class Pool:
         """
         if checkpoint.id in self._vlms:
             return
+        for step in self.fetch(checkpoint):
+            if not isinstance(step, Fetched):
+                yield step
+                continue
+            # Reading weights cannot be broken off, so nobody waits for it who has left.
+            yield from self._worker.stream(lambda emit, stop, fetched=step: self.read(fetched, emit), drain_s=0.0)
+
+    def fetch(self, checkpoint: Checkpoint) -> Iterator[Loading | Fetched]:
+        """Find a checkpoint's files and fetch them if need be. Not on the model thread. Raises CheckpointError."""
         yield Loading(f"Looking for {checkpoint.name}")
         files: Files | None = None
         for step in hub.find(checkpoint):
@@ -73,16 +92,20 @@ class Pool:
         placement = loading.place(checkpoint, files)
         yield Loading(f"About {human_bytes(placement.needed_bytes)} needed on {placement.device}")
         digest = loading.weights_digest(files) if files.stored_bytes <= DIGEST_BYTES else ""
-        # Reading weights cannot be broken off, so nobody waits for it who has left.
-        yield from self._worker.stream(lambda emit, stop: self._read(checkpoint, files, placement, digest, emit), drain_s=0.0)
+        yield Fetched(checkpoint, files, placement, digest)
 
-    def _read(self, checkpoint: Checkpoint, files: Files, placement: loading.Placement, digest: str, emit: Emit) -> None:
+    def read(self, fetched: Fetched, tell: Callable[[Loading], None], keep: frozenset[str] = frozenset()) -> None:
+        """Read the weights of a checkpoint whose files are there. On the model thread. Raises CheckpointError.
+
+        Checkpoints whose ids are in `keep` are not unloaded for it.
+        """
+        checkpoint = fetched.checkpoint
         if checkpoint.id in self._vlms:  # somebody else asked for it at the same time
             return
-        self._make_room(checkpoint, placement)
-        family, parts = loading.load_parts(checkpoint, files, placement, lambda text: emit(Loading(text)))
-        vlm = VisionLanguageModel(checkpoint, family, parts, self.encoder_cache, digest)
-        emit(Loading("Testing which short cuts are exact"))
+        self._make_room(checkpoint, fetched.placement, keep)
+        family, parts = loading.load_parts(checkpoint, fetched.files, fetched.placement, lambda text: tell(Loading(text)))
+        vlm = VisionLanguageModel(checkpoint, family, parts, self.encoder_cache, fetched.digest)
+        tell(Loading("Testing which short cuts are exact"))
         try:
             selftest.run(vlm)
         except BaseException:
@@ -91,11 +114,12 @@ class Pool:
         self._vlms = {**self._vlms, checkpoint.id: vlm}
         self._share_threads()
         dtype = str(parts.dtype).removeprefix("torch.")
-        self._tell(Loaded(checkpoint, families.name_of(family), str(parts.device), dtype, vlm.parameters, digest))
-        emit(Loading(f"{checkpoint.name} is ready", 1.0))
+        self._tell(Loaded(checkpoint, families.name_of(family), str(parts.device), dtype, vlm.parameters, fetched.digest))
+        tell(Loading(f"{checkpoint.name} is ready", 1.0))
 
-    def _make_room(self, checkpoint: Checkpoint, placement: loading.Placement) -> None:
-        same = sorted((v for v in self._vlms.values() if v.parts.device == placement.device), key=lambda v: v.used_at)
+    def _make_room(self, checkpoint: Checkpoint, placement: loading.Placement, keep: frozenset[str]) -> None:
+        same = [v for v in self._vlms.values() if v.parts.device == placement.device and v.checkpoint.id not in keep]
+        same.sort(key=lambda v: v.used_at)
         loading.check_fits(checkpoint, placement, sum(v.size_bytes for v in same))
         for vlm in same:
             if placement.needed_bytes <= free_bytes(placement.device):
@@ -130,6 +154,13 @@ class Pool:
         vlm = self._vlms.get(checkpoint.id)
         if vlm is None:
             raise CheckpointError(f"{checkpoint.name} was unloaded in the meantime. Ask again to load it.")
+        return vlm
+
+    def ready(self, checkpoint: Checkpoint) -> VisionLanguageModel:
+        """The model, its short cuts tested. On the model thread. Raises CheckpointError where it is not loaded."""
+        vlm = self[checkpoint]
+        if not vlm.fast.tested:
+            selftest.run(vlm)
         return vlm
 
     def values(self) -> list[VisionLanguageModel]:

@@ -68,7 +68,7 @@ def run(vlm: VisionLanguageModel) -> None:
     window = vlm.window_tokens()
     fast.reach = window if window is not None and test.tokens <= window else None
     vlm.forget()
-    fast.ms = (time.perf_counter() - begun) * 1e3
+    fast.ms, fast.tested = (time.perf_counter() - begun) * 1e3, True
     log.info("%s: %s", vlm.checkpoint.name, fast)
 
 

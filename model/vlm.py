@@ -48,6 +48,7 @@ class FastPaths:
     reach: int | None = None
     notes: list[str] = field(default_factory=list)
     ms: float = 0.0
+    tested: bool = False
 
     def reaches(self, tokens: int) -> bool:
         return self.reach is None or tokens <= self.reach
