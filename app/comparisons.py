@@ -10,74 +10,20 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from model.errors import InputError
+from studies.comparison import BAD, LETTERS, REASONS, TIE, Comparison, Side, Vote
 
 from . import rows
 from .store import Store
 
 RATER = "local"
-TIE, BAD = "tie", "bad"
-LETTERS = "ABCD"
 SEALED = "This answer is part of a blind comparison that waits for its vote. Vote in Compare, or reveal it there."
 HIDDEN = "hidden until the vote"
-REASONS = ("correct", "sees more", "makes things up", "better located", "clearer", "shorter", "follows the question")
-"""Why an answer was preferred, or not: the tags that a vote may carry."""
 VOTE_FIELDS = ("comparison", "session", "voted_at", "blind", "kind", "question", "columns", "outcome", "winner", "reasons",
                "waited_ms")  # fmt: skip
 MAX_LISTED = 10_000
-
-
-@dataclass(frozen=True)
-class Column:
-    """One answer of a comparison, in the order shown. `label` names checkpoint and setting, `setup` is how it was asked."""
-
-    run: str
-    label: str
-    setup: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Answers to one question side by side. `outcome` is the vote: a letter, "tie" or "bad", empty before it."""
-
-    id: str
-    session: str
-    question: str
-    kind: str
-    blind: bool
-    revealed: bool
-    columns: tuple[Column, ...]
-    created_at: str
-    outcome: str = ""
-    reasons: tuple[str, ...] = ()
-
-    @property
-    def sealed(self) -> bool:
-        """Whether the names of its columns are not to be told yet."""
-        return self.blind and not self.revealed
-
-    def allows(self, outcome: str) -> bool:
-        return outcome in (TIE, BAD, *LETTERS[: len(self.columns)])
-
-
-@dataclass(frozen=True)
-class Vote:
-    """A vote with all it needs to be counted. `columns` are labels as shown; `winner` is one of them, "tie" or "bad"."""
-
-    comparison: str
-    session: str
-    voted_at: str
-    blind: bool
-    kind: str
-    question: str
-    columns: tuple[str, ...]
-    outcome: str
-    winner: str
-    reasons: tuple[str, ...]
-    waited_ms: float | None
 
 
 def begin(store: Store, comparison: Comparison) -> None:
@@ -99,10 +45,10 @@ def one(store: Store, id: str) -> Comparison:
     return _comparison(found[0])
 
 
-def waiting(store: Store, session: str) -> list[Comparison]:
-    """The sealed comparisons of a session, the newest first."""
-    where = "WHERE k.session_id = ? AND k.blind AND k.revealed_at IS NULL ORDER BY k.created_at DESC, k.rowid DESC"
-    return [_comparison(row) for row in store.read(f"{_ALL} {where}", [session])]
+def of_session(store: Store, session: str, limit: int) -> list[Comparison]:
+    """The comparisons of a session, the newest first."""
+    where = "WHERE k.session_id = ? ORDER BY k.created_at DESC, k.rowid DESC LIMIT ?"
+    return [_comparison(row) for row in store.read(f"{_ALL} {where}", [session, limit])]
 
 
 def reveal(store: Store, id: str) -> None:
@@ -179,12 +125,12 @@ _ALL = f"""SELECT k.*, v.outcome, v.reasons FROM comparisons k
     LEFT JOIN votes v ON v.comparison_id = k.id AND v.rater = '{RATER}'"""
 
 
-def _columns_json(columns: Sequence[Column]) -> str:
+def _columns_json(columns: Sequence[Side]) -> str:
     return rows.to_json([{"run": c.run, "label": c.label, "setup": dict(c.setup)} for c in columns])
 
 
-def _columns(text: str) -> tuple[Column, ...]:
-    return tuple(Column(c["run"], c["label"], c["setup"]) for c in json.loads(text))
+def _columns(text: str) -> tuple[Side, ...]:
+    return tuple(Side(c["run"], c["label"], c["setup"]) for c in json.loads(text))
 
 
 def _comparison(row: Mapping[str, Any]) -> Comparison:

@@ -16,9 +16,10 @@ from model.options import Options
 from model.pictures import open_picture
 from model.prompt import ImagePart, Message, Prompt
 from model.recorder import new_id
+from studies.comparison import Comparison, Vote
 
 from . import artifacts, cleanup, comparisons, rows, search
-from .comparisons import SEALED, Comparison, Vote
+from .comparisons import SEALED
 from .past import RunRecord, RunRow, Session, run_row
 from .store import Store
 
@@ -205,9 +206,9 @@ class History:
     def comparison(self, id: str) -> Comparison:
         return comparisons.one(self.store, id)
 
-    def sealed(self, session: str) -> list[Comparison]:
-        """The blind comparisons of a session that wait for their vote, the newest first."""
-        return comparisons.waiting(self.store, session)
+    def comparisons(self, session: str, limit: int = 100) -> list[Comparison]:
+        """The comparisons of a session, the newest first."""
+        return comparisons.of_session(self.store, session, limit)
 
     def reveal(self, comparison: str) -> None:
         """Tells from now on which column was which."""

@@ -36,12 +36,21 @@ REPEAT_S = 0.4
 
 
 @dataclass(frozen=True)
+class Versus:
+    """What the Compare tab is to show: a comparison by its group, or checkpoints to begin one with. Never the same twice."""
+
+    group: str = ""
+    specs: tuple[str, ...] = ()
+    asked: str = field(default_factory=new_id)
+
+
+@dataclass(frozen=True)
 class SessionState:
     """What one browser tab remembers: small, immutable. Everything else is in the log.
 
     `checkpoint` is the spec in use. `run_id` is the turn the chat stands at. `editing` is the turn whose
     question is being rewritten. `looking` is a turn opened to be looked into, where the chat stood then, and which
-    of its kept maps is to be shown.
+    of its kept maps is to be shown. `versus` is what Compare was opened for.
     """
 
     session: str = ""
@@ -49,6 +58,7 @@ class SessionState:
     run_id: str | None = None
     editing: str | None = None
     looking: tuple[str, str | None, str] | None = None
+    versus: Versus | None = None
 
     @property
     def at_hand(self) -> str | None:
@@ -58,6 +68,10 @@ class SessionState:
     def into(self, run_id: str, map_name: str = "") -> SessionState:
         """The state with that turn opened to be looked into, at one of its kept maps where one is named."""
         return replace(self, looking=(run_id, self.run_id, map_name))
+
+    def against(self, run_id: str, group: str = "") -> SessionState:
+        """The state with that turn's question taken to Compare, or with a comparison it belongs to opened there."""
+        return replace(self.into(run_id), versus=Versus(group))
 
 
 class History(Protocol):
@@ -79,6 +93,12 @@ class History(Protocol):
     def keep(self, run_id: str, kind: str, name: str, data: bytes, meta: Mapping[str, Any]) -> bool: ...
     def kept(self, run_id: str, kind: str) -> Sequence[Any]: ...
     def kept_bytes(self, run_id: str, kind: str, name: str) -> tuple[Any, bytes]: ...
+    def begin_comparison(self, comparison: Any) -> None: ...
+    def comparison(self, id: str) -> Any: ...
+    def comparisons(self, session: str, limit: int = 100) -> Sequence[Any]: ...
+    def reveal(self, comparison: str) -> None: ...
+    def vote(self, comparison: str, outcome: str, reasons: Iterable[str] = (), waited_ms: float | None = None) -> Any: ...
+    def votes(self, session: str = "") -> Sequence[Any]: ...
     def delete_runs(self, ids: Iterable[str]) -> Any: ...
     def delete_session(self, id: str) -> Any: ...
     def usage(self) -> Any: ...

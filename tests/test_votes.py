@@ -13,13 +13,13 @@ import pytest
 from store_fixtures import OTHER, TINY, rows, says, turn
 from test_migrations import NAMES, old_log
 
-from app import comparisons
-from app.comparisons import Column, Comparison, as_csv, as_json
+from app.comparisons import as_csv, as_json
 from app.export import export_zip, import_session
 from app.history import History
 from app.store import Store
 from model.errors import InputError
 from model.recorder import new_id
+from studies.comparison import Comparison, Side
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def history(tmp_path: Path) -> Iterator[History]:
 def compared(history: History, blind: bool = False, session: str = "s", names: str = "ab", **more: Any) -> Comparison:
     """A comparison with an answered column for each name, "b" of another checkpoint."""
     group = new_id()
-    columns = tuple(Column(new_id(), f"label {name}", {"spec": name}) for name in names)
+    columns = tuple(Side(new_id(), f"label {name}", {"spec": name}) for name in names)
     made = Comparison(group, session, "Which?", more.pop("kind", "colour"), blind, False, columns, "", **more)
     history.begin_comparison(made)
     for column, checkpoint in zip(columns, (TINY, OTHER) * 2):
@@ -92,7 +92,7 @@ def test_a_vote_after_revealing_is_not_a_blind_one(history: History) -> None:
 
 def test_until_the_vote_the_log_does_not_tell_which_checkpoint_it_was(history: History) -> None:
     made = compared(history, blind=True)
-    assert [one.id for one in history.sealed("s")] == [made.id]
+    assert [(one.id, one.sealed) for one in history.comparisons("s")] == [(made.id, True)]
     lines = history.search("which") + history.group(made.id)
     told = json.dumps([[value for value in vars(line).values()] for line in lines])
     assert len(lines) == 4
@@ -109,7 +109,7 @@ def test_until_the_vote_the_log_does_not_tell_which_checkpoint_it_was(history: H
     assert [history.run(column.run).checkpoint for column in made.columns] == [TINY, OTHER]
     assert [line.checkpoint for line in history.group(made.id)] == [TINY.name, OTHER.name]
     assert len(history.search(checkpoint=TINY.name)) == 1
-    assert history.sealed("s") == []
+    assert [one.sealed for one in history.comparisons("s")] == [False]
 
 
 def test_votes_are_told_by_session(history: History) -> None:
@@ -119,7 +119,8 @@ def test_votes_are_told_by_session(history: History) -> None:
     assert [vote.comparison for vote in history.votes("mine")] == [mine.id]
     assert len(history.votes()) == 2
     assert history.votes("nobody") == []
-    assert history.sealed("nobody") == []
+    assert [one.id for one in history.comparisons("mine")] == [mine.id]
+    assert history.comparisons("nobody") == []
 
 
 def test_exports_hold_every_vote(history: History) -> None:
@@ -166,5 +167,5 @@ def test_an_older_log_takes_comparisons_and_keeps_its_rows(tmp_path: Path, befor
     assert [(run.id, run.sealed) for run in history.search(panel="compare")] == [("again", False)]
     history.vote(compared(history, blind=True).id, "tie")
     assert [vote.outcome for vote in history.votes()] == ["tie"]
-    assert comparisons.waiting(store, "s") == []
+    assert [one.sealed for one in history.comparisons("s")] == [False]
     store.close()

@@ -1,0 +1,63 @@
+"""A comparison of answers side by side, and a vote on it, as plain data. `app.comparisons` keeps them, the Compare tab shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+TIE, BAD = "tie", "bad"
+LETTERS = "ABCD"
+"""Names of the columns, in the order shown."""
+REASONS = ("correct", "sees more", "makes things up", "better located", "clearer", "shorter", "follows the question")
+"""Why an answer was preferred, or not: the tags that a vote may carry."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One answer of a comparison, in the order shown. `label` names checkpoint and setting, `setup` is how it was asked."""
+
+    run: str
+    label: str
+    setup: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Answers to one question side by side. `outcome` is the vote: a letter, "tie" or "bad", empty before it."""
+
+    id: str
+    session: str
+    question: str
+    kind: str
+    blind: bool
+    revealed: bool
+    columns: tuple[Side, ...]
+    created_at: str
+    outcome: str = ""
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the names of its columns are not to be told yet."""
+        return self.blind and not self.revealed
+
+    def allows(self, outcome: str) -> bool:
+        return outcome in (TIE, BAD, *LETTERS[: len(self.columns)])
+
+
+@dataclass(frozen=True)
+class Vote:
+    """A vote with all it needs to be counted. `columns` are labels as shown; `winner` is one of them, "tie" or "bad"."""
+
+    comparison: str
+    session: str
+    voted_at: str
+    blind: bool
+    kind: str
+    question: str
+    columns: tuple[str, ...]
+    outcome: str
+    winner: str
+    reasons: tuple[str, ...]
+    waited_ms: float | None
