@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -14,6 +15,8 @@ from model import ask, parse_spec
 from model.errors import InputError, PromptError
 from model.heat import heat_methods
 from model.heat.base import Choice, Heat
+from model.progress import Run
+from model.subject import Subject
 
 from ._answering import read_pictures
 from ._attention_ask import choice_of, method_of
@@ -127,8 +130,11 @@ def heat_of(bench: Bench, look: Look, slug: str, words: tuple[int, ...], choice:
     for name, value, many in (("layer", choice.layer, seen.layers), ("head", choice.head, seen.heads)):
         if value is not None and value >= many:
             raise InputError(f"There is no {name} {value}: this checkpoint has {many}, counted from 0.")
-    method = heat_methods[slug]
-    return bench.core.examined(look.checkpoint, look.prompt, look.answer, lambda s, run: method(s, words, choice, run))
+    return bench.core.examined(look.checkpoint, look.prompt, look.answer, partial(_scored, slug=slug, words=words, choice=choice))
+
+
+def _scored(subject: Subject, run: Run, slug: str, words: tuple[int, ...], choice: Choice) -> Heat:
+    return heat_methods[slug](subject, words, choice, run)
 
 
 def heat_json(heat: Heat) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -142,9 +143,7 @@ class Looks:
         """Events of the core until the trace is held. Nothing where it is held already."""
         if self.held(look, rows) is not None:
             return
-        steps = self.bench.core.examine(
-            look.checkpoint, look.prompt, look.answer, lambda subject, run: seen_by(subject, run, rows)
-        )
+        steps = self.bench.core.examine(look.checkpoint, look.prompt, look.answer, partial(seen_by, rows=rows))
         with closing(steps):
             for event in steps:
                 if isinstance(event, Found):

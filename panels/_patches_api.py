@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -75,7 +76,7 @@ def endpoint(bench: Bench) -> Callable[..., dict[str, Any]]:
             if stage not in STAGES:
                 raise InputError(f"There is no stage {str(stage)[:40]!r}. Choose one of {', '.join(STAGES)}.")
             found = bench.core.examined(
-                turn.checkpoint, turn.prompt, turn.answer, lambda s, run: similar(s, run, place, stage, int(layer))
+                turn.checkpoint, turn.prompt, turn.answer, partial(similar, place=place, stage=stage, layer=int(layer))
             )
         except gr.Error:
             raise

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 import gradio as gr
 
 from model.errors import InputError
 from model.families.base import Capability
+from model.grid import ImageGrid
+from model.progress import Run
+from model.prompt import ImagePart
+from model.subject import Subject
 
 from . import panels
 from ._desk import Desk
@@ -79,24 +84,36 @@ class _Asking:
                 return {"partners": [[partner.id, partner.label] for partner in partners(bench, turn)]}
             case "coloured" if asked.text("partner"):
                 other = other_picture(bench, turn, asked.text("partner"))
-                return self._worked(asked, turn, lambda s, run: joint_colours(s, other, asked, self.urls))
+                return self._worked(asked, turn, partial(_joint, other=other, asked=asked, urls=self.urls))
             case "between":
                 other = other_picture(bench, turn, asked.text("partner"))
                 shown = {"url": self.urls.of(other), "name": other.name}
-                return self._worked(asked, turn, lambda s, run: between(s, other, asked, run)) | {"picture": shown}
+                return self._worked(asked, turn, partial(_between, other=other, asked=asked)) | {"picture": shown}
             case "export":
-                return saved(self._worked(asked, turn, lambda s, run: arrays(s, run, asked)), turn.run)
+                return saved(self._worked(asked, turn, partial(arrays, asked=asked)), turn.run)
             case kind if kind in VIEWS:
-                return self._worked(asked, turn, lambda s, run: VIEWS[kind](s, run, asked))
+                return self._worked(asked, turn, partial(VIEWS[kind], asked=asked))
         raise InputError(f"The page asked for {asked.text('kind')[:40]!r}, which is not known here. Reload it and try again.")
 
     def _opened(self, asked: Question, turn: Turn) -> dict[str, Any]:
-        def work(subject: Any, run: Any) -> dict[str, Any]:
-            pictures = pictures_view(placed(subject), subject.prompt.images, self.urls)
-            return {"pictures": pictures, "weights": subject.vlm.weights, **VIEWS["open"](subject, run, asked)}
-
-        found = self._worked(asked, turn, work)
+        found, grid = self._worked(asked, turn, partial(_opened, asked=asked))
+        found |= {"pictures": pictures_view(grid, turn.prompt.images, self.urls)}
         return found | {"lens": lens_health(turn.checkpoint.name, found.pop("weights"))}
 
     def _worked(self, asked: Question, turn: Turn, work: Any) -> dict[str, Any]:
         return self.desk.done(asked.text("key")[:MAX_KEY], events_of(self.bench, turn, work))
+
+
+# Work that goes to the model thread: functions of this module, which pickle (see `model.tasks`).
+
+
+def _opened(subject: Subject, run: Run, asked: Question) -> tuple[dict[str, Any], ImageGrid]:
+    return {"weights": subject.vlm.weights, **VIEWS["open"](subject, run, asked)}, placed(subject)
+
+
+def _joint(subject: Subject, run: Run, other: ImagePart, asked: Question, urls: PictureUrls) -> dict[str, Any]:
+    return joint_colours(subject, other, asked, urls)
+
+
+def _between(subject: Subject, run: Run, other: ImagePart, asked: Question) -> dict[str, Any]:
+    return between(subject, other, asked, run)
