@@ -6,10 +6,12 @@ picture = open_picture(Path("scene.png").read_bytes()).part
 print(core.answer("What color is the circle?", picture).text)
 """
 
+from .abreast import Column, Said
 from .checkpoint import Checkpoint, parse_spec
+from .columns import Failed
 from .core import Core, open_core
 from .errors import WorkbenchError
-from .events import Encoded, Finished, Loading, Prefilled, Queued, Token, Waiting
+from .events import Encoded, Finished, Loading, Prefilled, Queued, Spent, Token, Waiting
 from .grid import ImageGrid, View
 from .options import Options
 from .pictures import from_image, open_picture
@@ -18,8 +20,10 @@ from .scoring import Scores
 
 __all__ = [
     "Checkpoint",
+    "Column",
     "Core",
     "Encoded",
+    "Failed",
     "Finished",
     "ImageGrid",
     "ImagePart",
@@ -29,7 +33,9 @@ __all__ = [
     "Prefilled",
     "Prompt",
     "Queued",
+    "Said",
     "Scores",
+    "Spent",
     "Token",
     "View",
     "Waiting",

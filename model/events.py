@@ -102,7 +102,36 @@ class Finished:
     decode_ms: float
 
 
-Event = Queued | Waiting | Loading | Encoded | Prefilled | Token | Finished
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one answer among several took. Comes just before its Finished.
+
+    `first_token_ms` is from the question to the scores of the first token, loading and all waiting included.
+    `first_compute_ms` and `decode_compute_ms` are how long the model worked for this answer alone, up to there and
+    from there on; `decode_ms` is from its first to its last token, the others' turns included. `steps` are those after
+    the first. `weights_bytes` are the checkpoint's, `cache_bytes` of keys and values at the end.
+    """
+
+    first_token_ms: float
+    first_compute_ms: float
+    decode_compute_ms: float
+    decode_ms: float
+    steps: int
+    weights_bytes: int
+    cache_bytes: int
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """As a reader sees it. None where the first token was the only one."""
+        return self.steps / self.decode_ms * 1e3 if self.steps and self.decode_ms else None
+
+    @property
+    def compute_tokens_per_s(self) -> float | None:
+        """As it would be without the others. None where the first token was the only one."""
+        return self.steps / self.decode_compute_ms * 1e3 if self.steps and self.decode_compute_ms else None
+
+
+Event = Queued | Waiting | Loading | Encoded | Prefilled | Token | Spent | Finished
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,10 +138,14 @@ class Teller(StoppingCriteria):
 
 @contextmanager
 def interruptible(model: nn.Module, stop: threading.Event) -> Iterator[None]:
-    """Within this, every layer of the model raises Interrupted once `stop` is set: a long prefill ends at once too."""
+    """Within this, every layer of the model raises Interrupted once `stop` is set: a long prefill ends at once too.
+
+    On this thread: another may run the same model, and go on.
+    """
+    here = threading.get_ident()
 
     def check(module: nn.Module, args) -> None:
-        if stop.is_set():
+        if stop.is_set() and threading.get_ident() == here:
             raise Interrupted
 
     layers = [layer for module in model.modules() if isinstance(module, nn.ModuleList) for layer in module]
