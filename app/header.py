@@ -35,14 +35,6 @@ MAX_SPEC = 300
 MAX_NAME = 120
 
 
-def spec_text(checkpoint: Checkpoint) -> str:
-    """What a person would type for a checkpoint."""
-    options = [checkpoint.dtype, checkpoint.device, checkpoint.quantization, checkpoint.attention]
-    words = [w for w in options if w not in ("auto", "none")]
-    revision = f"@{checkpoint.revision}" if checkpoint.revision else ""
-    return f"{checkpoint.source}{revision}" + (f":{','.join(words)}" if words else "")
-
-
 class Header:
     """Name, the checkpoint picker with its chips and badges, the name of the session."""
 
@@ -56,7 +48,7 @@ class Header:
                 self.chips = component("header", elem_id="header")
             bench.checkpoint = gr.Dropdown(
                 self._choices(),
-                value=spec_text(checkpoints[0]),
+                value=checkpoints[0].spec,
                 allow_custom_value=True,
                 label="Checkpoint: choose one, or type a folder or a Hub id",
                 show_label=False,
@@ -157,7 +149,7 @@ class Header:
 
     def _choices(self) -> list[tuple[str, str]]:
         """What can be chosen: (words, spec). The words tell what is loaded and what would be downloaded."""
-        loaded = [spec_text(status.checkpoint) for status in self.bench.core.loaded()]
+        loaded = [status.checkpoint.spec for status in self.bench.core.loaded()]
         idle = [c.name for c in self.bench.builtin if c.name not in loaded]
         hub = {spec: size for spec, size in SUGGESTED.items() if spec not in loaded and not self.bench.public}
         return [
@@ -195,7 +187,7 @@ class Header:
             status = loaded.get(checkpoint)
             found.append(
                 {
-                    "spec": spec_text(checkpoint),
+                    "spec": checkpoint.spec,
                     "name": checkpoint.name,
                     "loaded": status is not None,
                     "built_in": checkpoint in self.bench.builtin,
@@ -220,7 +212,7 @@ def _progress(step: Any, name: str, elapsed_s: float) -> dict[str, Any]:
 
 def _chip(status: Any, chosen: bool) -> dict[str, Any]:
     return {
-        "spec": spec_text(status.checkpoint),
+        "spec": status.checkpoint.spec,
         "name": status.checkpoint.name,
         "memory": size_text(status),
         "chosen": chosen,
@@ -232,7 +224,7 @@ def _chip(status: Any, chosen: bool) -> dict[str, Any]:
 def _absent(checkpoint: Checkpoint) -> dict[str, Any]:
     """The chip of a checkpoint that is in use but not in memory."""
     return {
-        "spec": spec_text(checkpoint),
+        "spec": checkpoint.spec,
         "name": checkpoint.name,
         "memory": "not loaded",
         "chosen": True,

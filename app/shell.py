@@ -14,7 +14,7 @@ from panels import panels
 from panels._html import component
 from panels.base import QUICK, Bench, Panel, SessionState, opening, warn
 
-from .header import BADGES, Header, spec_text
+from .header import BADGES, Header
 from .history import History
 from .transfer import exporter, importer
 
@@ -47,7 +47,7 @@ def build_demo(core: Core, history: History, checkpoints: Sequence[Checkpoint], 
     builtin = tuple(parse_spec(name) for name in builtin_folders())
     bench = Bench(core, history, builtin, public, lambda: history.store.trouble, exporter(history), importer(history))
     with gr.Blocks(title="Fovea", fill_width=True, analytics_enabled=False) as demo:
-        bench.state = gr.State(SessionState(checkpoint=spec_text(checkpoints[0])), time_to_live=24 * 3600)
+        bench.state = gr.State(SessionState(checkpoint=checkpoints[0].spec), time_to_live=24 * 3600)
         bench.remembered = gr.BrowserState("", storage_key="fovea-session", secret=SECRET)
         bench.opened = gr.State(None)
         header = Header(bench, checkpoints)

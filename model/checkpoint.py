@@ -53,6 +53,13 @@ class Checkpoint:
         return hashlib.blake2b(self.to_json().encode(), digest_size=8).hexdigest()
 
     @property
+    def spec(self) -> str:
+        """What a person would type for it; `parse_spec` gives the checkpoint back."""
+        words = [w for w in (self.dtype, self.device, self.quantization, self.attention) if w not in ("auto", "none")]
+        revision = f"@{self.revision}" if self.revision else ""
+        return f"{self.source}{revision}" + (f":{','.join(words)}" if words else "")
+
+    @property
     def folder(self) -> Path | None:
         """Where the files are, or None for a Hub repository."""
         return builtin_folders().get(self.source) or _folder(self.source)

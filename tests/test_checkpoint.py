@@ -128,3 +128,18 @@ def test_a_folder_that_went_away_is_no_folder(here: Path) -> None:
     spec = parse_spec("runs/mine")
     (here / "runs" / "mine").rmdir()
     assert spec.folder is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tiny-llava",
+        "tiny-llava:nf4,eager",
+        "owner/name",
+        "owner/name@main",
+        "owner/name@b234b804:bfloat16,cuda:1",
+        "owner/name:int8,cpu",
+    ],
+)
+def test_a_checkpoint_says_what_to_type_for_it(text: str) -> None:
+    assert parse_spec(parse_spec(text).spec) == parse_spec(text)
