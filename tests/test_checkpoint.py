@@ -138,7 +138,7 @@ def test_a_folder_that_went_away_is_no_folder(here: Path) -> None:
         "owner/name",
         "owner/name@main",
         "owner/name@b234b804:bfloat16,cuda:1",
-        "owner/name:int8,cpu",
+        "owner/name:cpu,int8",
     ],
 )
 def test_a_checkpoint_says_what_to_type_for_it(text: str) -> None:
