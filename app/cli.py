@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("--keep", action="store_true", help="write the table and the figures to studies/results, for the README")
     study.set_defaults(run=_study)
     train = commands.add_parser("train", help="make a built-in checkpoint anew; goes on where a killed run stopped")
-    train.add_argument("name", help="tiny-llava")
+    train.add_argument("name", help="tiny-llava or tiny-qwen2-vl")
     train.add_argument("--folder", type=Path, help="where the run's state lies (default: training/NAME)")
     train.add_argument("--out", type=Path, help="where checkpoints are written (default: assets/checkpoints)")
     train.add_argument("--scale", type=positive_number, default=1.0, help="length of the run as a share of the full one")

@@ -13,14 +13,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from studies.training.batches import Batches, PictureSize, conversations, pixels
+from studies.training import tiny_llava, tiny_qwen2_vl
+from studies.training.batches import Batches, conversations, pixels
 from studies.training.losses import AnswerLoss
 from studies.training.packing import IGNORED, Conversation, Packer, Turn
 from studies.training.patches import COVERED, TEXT_SHAPE, patch_facts
-from studies.training.recipes import TINY_LLAVA, decode
+from studies.training.recipe import decode
+from studies.training.sizes import PictureSize
 from studies.training.stages import STAGES, Stage
-from studies.training.tokenizer import IMAGE, corpus, make_tokenizer
+from studies.training.tiny_llava import TINY_LLAVA
+from studies.training.tiny_qwen2_vl import TINY_QWEN2_VL
+from studies.training.tokenizer import QWEN, corpus, make_tokenizer
 from studies.world import locations
 from studies.world.draw import draw, masks
 from studies.world.questions import MAKERS
@@ -38,7 +43,7 @@ def tokenizer():
 
 @pytest.fixture(scope="module")
 def packer(tokenizer):
-    return Packer(tokenizer, TINY_LLAVA.picture.tokens, TINY_LLAVA.text_tokens)
+    return Packer(tokenizer, TINY_LLAVA.dialect, TINY_LLAVA.text_tokens)
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +101,12 @@ TALKS = [
     (1, None, ""), (1, None, "Answer briefly."), (2, None, ""), (2, Turn("count", "How many?", "2"), ""),
 ])  # fmt: skip
 def test_a_packed_conversation_is_computed_as_if_it_stood_alone(model, tokenizer, packer, pictures, between, system):
-    row = packer.row(TALKS, pictures, between, system)
+    row = packer.row(TALKS, TINY_LLAVA.picture, pictures, between, system)
     embeds = torch.randn(pictures, TINY_LLAVA.picture.tokens, TINY_LLAVA.width, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        packed = decode(model, packer.batch([row, packer.row(TALKS[:1], pictures, between)]), torch.cat([embeds, embeds]))[0]
+        packed = decode(
+            model, packer.batch([row, packer.row(TALKS[:1], TINY_LLAVA.picture, pictures, between)]), torch.cat([embeds, embeds])
+        )[-1][0]
         for number, talk in enumerate(TALKS):
             text, positions = _written_out(talk, pictures, between, system, packer)
             ids = tokenizer(text, add_special_tokens=False).input_ids
@@ -119,7 +126,7 @@ def test_a_packed_conversation_is_computed_as_if_it_stood_alone(model, tokenizer
 
 def _written_out(talk, pictures, between, system, packer):
     """The conversation as the chat template writes it, and its positions."""
-    picture = IMAGE * TINY_LLAVA.picture.tokens
+    picture = TINY_LLAVA.dialect.image * TINY_LLAVA.picture.tokens
     head = "<bos>" + (f"<system>{system}" if system else "") + "<user>"
     seen = picture * pictures
     if between is not None:
@@ -135,8 +142,61 @@ def _last_place(ids, part):
     return next(i for i in range(len(ids) - len(part), -1, -1) if ids[i : i + len(part)] == part)
 
 
+@pytest.fixture(scope="module")
+def qwen():
+    """A tokenizer and an untrained model of the recipe with pictures of any shape, in eval mode."""
+    tokenizer = make_tokenizer(QWEN)
+    torch.manual_seed(0)
+    return tokenizer, TINY_QWEN2_VL.build(TINY_QWEN2_VL, tokenizer).eval()
+
+
+@pytest.mark.parametrize("size", TINY_QWEN2_VL.sizes, ids=lambda size: f"{size.cols}x{size.rows}")
+def test_the_tower_over_a_batch_equals_the_tower_picture_by_picture(qwen, size):
+    """The architecture's own forward pass, fed by its own image processor, is the oracle."""
+    processor, pictures = tiny_qwen2_vl.image_processor(TINY_QWEN2_VL), []
+    rng = np.random.RandomState(3)
+    for _ in range(3):
+        pictures.append(Image.fromarray(rng.randint(0, 256, (size.height_px, size.width_px, 3), np.uint8)))
+    made = processor(images=pictures, return_tensors="pt")
+    assert made["image_grid_thw"].tolist() == [[1, 2 * size.rows, 2 * size.cols]] * 3
+    values = (torch.from_numpy(np.stack([np.asarray(p) for p in pictures])).permute(0, 3, 1, 2) / 255 - size.mean) / size.std
+    torch.testing.assert_close(tiny_qwen2_vl.patches_of(values), made["pixel_values"], atol=1e-6, rtol=0)
+    with torch.no_grad():
+        ours = tiny_qwen2_vl.see(qwen[1], values)
+        theirs = qwen[1].model.visual(made["pixel_values"], made["image_grid_thw"])
+    torch.testing.assert_close(ours.embeds.flatten(0, 1), theirs.pooler_output, atol=2e-5, rtol=0)
+    raster = torch.arange(3 * 4 * size.tokens).reshape(3, size.rows, size.cols, 2, 2).transpose(2, 3).flatten()
+    torch.testing.assert_close(ours.last.flatten(0, 1), theirs.last_hidden_state[raster], atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("pictures", "between"), [(1, None), (2, None), (2, Turn("count", "How many?", "2"))])
+def test_a_packed_conversation_about_any_shape_equals_the_whole_model_on_its_text(qwen, pictures, between):
+    """The whole model lays out positions in two dimensions itself, from the token types, and sees the pictures."""
+    tokenizer, model = qwen
+    packer, size = Packer(tokenizer, QWEN, TINY_QWEN2_VL.text_tokens), TINY_QWEN2_VL.sizes[1]
+    talks = [TALKS[0], Conversation((Turn("x", "How many things are there?", "four"),))]
+    row = packer.row(talks, size, pictures, between)
+    values = torch.randn(pictures, 3, size.height_px, size.width_px, generator=torch.Generator().manual_seed(1))
+    shape = torch.tensor([[1, 2 * size.rows, 2 * size.cols]] * pictures)
+    picture = f"<|vision_start|>{QWEN.image * size.tokens}<|vision_end|>"
+    seen = picture * pictures if between is None else f"{picture}How many?<assistant>2<eos><user>{picture}"
+    with torch.no_grad():
+        packed = decode(model, packer.batch([row]), tiny_qwen2_vl.see(model, values).embeds)[-1][0]
+        for number, talk in enumerate(talks):
+            turns = "<user>".join(f"{t.question}<assistant>{t.answer}<eos>" for t in talk.turns)
+            ids = torch.tensor([tokenizer(f"<bos><user>{seen}{turns}", add_special_tokens=False).input_ids])
+            alone = model.model(
+                input_ids=ids,
+                pixel_values=tiny_qwen2_vl.patches_of(values),
+                image_grid_thw=shape,
+                mm_token_type_ids=(ids == packer.image).int(),
+            ).last_hidden_state[0]
+            span = [span for span in row.spans if span.conversation == number][-1]
+            torch.testing.assert_close(packed[span.start : span.start + span.length], alone[-span.length :], atol=2e-5, rtol=0)
+
+
 def test_a_row_learns_answers_and_nothing_else(packer):
-    row = packer.row(TALKS)
+    row = packer.row(TALKS, TINY_LLAVA.picture)
     learned = [i for i, label in enumerate(row.labels) if label != IGNORED]
     assert learned == [i for span in row.spans for i in range(span.start, span.start + span.length)]
     assert all(row.labels[i] == row.ids[i] for i in learned)
@@ -144,9 +204,9 @@ def test_a_row_learns_answers_and_nothing_else(packer):
 
 
 def test_the_loss_of_answers_equals_cross_entropy_where_there_are_no_locations(model, tokenizer, packer):
-    text = packer.batch([packer.row(TALKS[:1], pictures=0)])
+    text = packer.batch([packer.row(TALKS[:1], TINY_LLAVA.picture, pictures=0)])
     with torch.no_grad():
-        hidden = decode(model, text, None)
+        hidden = decode(model, text, None)[-1]
         loss, _ = AnswerLoss(tokenizer, torch.device("cpu"))(model, hidden, text)
         logits = torch.log_softmax(model.lm_head(hidden[0]), -1)
     weighed = [
@@ -161,7 +221,7 @@ def test_the_loss_of_answers_equals_cross_entropy_where_there_are_no_locations(m
 
 
 def test_a_sample_depends_on_its_stage_and_number_alone(packer):
-    batches = Batches(packer, TINY_LLAVA.picture)
+    batches = Batches(packer, TINY_LLAVA.sizes)
     whole = batches.instruct(3, list(range(8)))
     parts = [batches.instruct(3, list(range(4))), batches.instruct(3, list(range(4, 8)))]
     assert torch.equal(whole.pixels, torch.cat([p.pixels for p in parts]))
@@ -171,7 +231,7 @@ def test_a_sample_depends_on_its_stage_and_number_alone(packer):
 
 @pytest.mark.parametrize("step", [8, 16])
 def test_rows_of_two_pictures_hold_the_tokens_of_both(packer, step):
-    batch = Batches(packer, TINY_LLAVA.picture).instruct(3, [0, 1], step)
+    batch = Batches(packer, TINY_LLAVA.sizes).instruct(3, [0, 1], step)
     assert batch.pixels.shape[0] == 4
     assert (batch.text.ids == packer.image).sum(1).tolist() == [2 * TINY_LLAVA.picture.tokens] * 2
 
@@ -191,7 +251,7 @@ def test_conversations_are_mixed_as_said():
 
 
 def test_training_pictures_are_what_the_processor_makes_of_the_drawing(tokenizer):
-    processor = TINY_LLAVA.processor(TINY_LLAVA, tokenizer).image_processor
+    processor = tiny_llava.processor(TINY_LLAVA, tokenizer).image_processor
     gaps = []
     for seed in range(12):
         scene = make_scene(seed)
@@ -200,12 +260,44 @@ def test_training_pictures_are_what_the_processor_makes_of_the_drawing(tokenizer
     assert max(gaps) < 2.0, "grey levels"
 
 
-def test_patch_facts_agree_with_masks():
-    size = PictureSize(96, 8)
+@pytest.mark.parametrize("size", TINY_QWEN2_VL.sizes, ids=lambda size: f"{size.cols}x{size.rows}")
+def test_training_pictures_of_any_shape_are_what_the_processor_makes_of_the_drawing(size):
+    processor, gaps = tiny_qwen2_vl.image_processor(TINY_QWEN2_VL), []
+    for seed in range(6):
+        scene = make_scene(seed)
+        drawn = draw(scene, 512).resize((512 * size.cols // 8, 512 * size.rows // 8), Image.Resampling.BICUBIC)
+        if size.tokens < 54:  # a small square is taken as it is
+            drawn = drawn.resize((size.width_px, size.height_px), Image.Resampling.BICUBIC)
+        made = processor(images=[drawn], return_tensors="pt")
+        assert made["image_grid_thw"].tolist() == [[1, 2 * size.rows, 2 * size.cols]]
+        ours = tiny_qwen2_vl.patches_of(torch.from_numpy(pixels(scene, size, None))[None])
+        gaps.append((ours - made["pixel_values"]).abs().mean().item() * size.std * 255)
+    assert max(gaps) < 2.5, "grey levels"
+
+
+def test_sizes_take_turns_and_every_sample_of_a_step_has_one():
+    packer = Packer(make_tokenizer(QWEN), QWEN, TINY_QWEN2_VL.text_tokens)
+    batches = Batches(packer, TINY_QWEN2_VL.sizes)
+    met = [batches.size(3, step) for step in range(400)]
+    assert met[::2] == [TINY_QWEN2_VL.picture] * 200
+    assert set(met[1::2]) == set(TINY_QWEN2_VL.sizes[1:])
+    batch = batches.instruct(3, [0, 1], 10)
+    height, width = batch.pixels.shape[2:]
+    assert (height, width) != (128, 128)
+    assert batch.classes.shape[1] == height * width // 64
+    assert batch.token_classes.shape[1] == height * width // 256
+    assert (batch.text.ids == packer.image).sum(1).tolist() == [height * width // 256] * 2
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(12, 12), (12, 20), (16, 10)])
+def test_patch_facts_agree_with_masks(rows, cols):
+    """The drawing's own masks at 960 px, cut into the same patches; stretching a picture stretches them with it."""
+    size = PictureSize(cols * 8, rows * 8, 8)
     for seed in range(40):
         scene = make_scene(seed, label=seed % 2 == 0)
-        facts = patch_facts(scene, size.side_px, size.patch_px)
-        shares = masks(scene, 960).reshape(len(scene.things), 12, 80, 12, 80).mean((2, 4)).reshape(len(scene.things), 144)
+        facts = patch_facts(scene, size.width_px, size.height_px, size.patch_px)
+        cut = masks(scene, 960).reshape(len(scene.things), rows, 960 // rows, cols, 960 // cols)
+        shares = cut.mean((2, 4)).reshape(len(scene.things), size.tokens)
         for patch in range(size.tokens):
             owner = facts.owner[patch]
             if owner > 0:

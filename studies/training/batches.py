@@ -21,7 +21,8 @@ from ..world.scene import BACKGROUNDS, COLOURS, SHAPES, SIZES, TEXTURES, Scene, 
 from ..world.splits import trained_seed
 from ..world.wordings import mistyped
 from .packing import Conversation, PackedText, Packer, Turn
-from .patches import PatchFacts, patch_facts
+from .patches import patch_facts
+from .sizes import PictureSize
 from .tokenizer import SYSTEM_PROMPTS
 
 MIXTURE = {
@@ -61,39 +62,31 @@ TWO_EVERY = 8
 
 @dataclass
 class Batch:
-    """One step's data. `pixels` float32 [B, 3, side, side] normalised, or None for text alone."""
+    """One step's data. `pixels` float32 [B, 3, H, W] normalised, or None for text alone.
+
+    `classes` and `boxes` are facts of patches, `token_classes` and `token_boxes` of image tokens.
+    """
 
     pixels: torch.Tensor | None
     text: PackedText | None
     classes: torch.Tensor | None = None
     boxes: torch.Tensor | None = None
+    token_classes: torch.Tensor | None = None
+    token_boxes: torch.Tensor | None = None
     background: torch.Tensor | None = None
-    owner: torch.Tensor | None = None
     scenes: Sequence[Scene] = ()
 
 
-@dataclass(frozen=True)
-class PictureSize:
-    """What the image processor makes: `side_px` square pictures cut into `patch_px` patches."""
-
-    side_px: int
-    patch_px: int
-    mean: float = 0.5
-    std: float = 0.25
-
-    @property
-    def tokens(self) -> int:
-        return (self.side_px // self.patch_px) ** 2
-
-
 def pixels(scene: Scene, size: PictureSize, noise: np.random.RandomState | None) -> np.ndarray:
-    """The scene as its processor would hand it over, float32 [3, side, side]. With `noise`, roughened for training.
+    """The scene as its processor would hand it over, float32 [3, H, W]. With `noise`, roughened for training.
 
-    Drawn at three times the side and resized with the processor's own filter, which equals a
-    512 px drawing put through the processor to within a grey level or two.
+    Drawn at three times the longer side and resized with the processor's own filter, which equals a
+    512 px drawing put through the processor to within a grey level or two. Where `size` is not square
+    the scene is stretched to it: all that is true of it stays true.
     """
     factor = 3 if noise is None else noise.randint(3, 5)
-    picture = draw(scene, size.side_px * factor, supersample=1).resize((size.side_px, size.side_px), Image.Resampling.BICUBIC)
+    picture = draw(scene, max(size.width_px, size.height_px) * factor, supersample=1)
+    picture = picture.resize((size.width_px, size.height_px), Image.Resampling.BICUBIC)
     values = np.asarray(picture, np.float32).transpose(2, 0, 1) / 255
     if noise is not None:
         values = values * noise.uniform(0.92, 1.08) + noise.uniform(-0.04, 0.04)
@@ -102,17 +95,26 @@ def pixels(scene: Scene, size: PictureSize, noise: np.random.RandomState | None)
 
 
 class Batches:
-    """Makes the batches of every stage. Stages are numbered; see `stages.STAGES`."""
+    """Makes the batches of every stage. Stages are numbered; see `stages.STAGES`.
 
-    def __init__(self, packer: Packer, size: PictureSize) -> None:
-        self.packer, self.size = packer, size
+    Every other step takes pictures of the first size, the steps between one of the others.
+    """
 
-    def tower(self, stage: int, indices: Sequence[int]) -> Batch:
+    def __init__(self, packer: Packer, sizes: Sequence[PictureSize]) -> None:
+        self.packer, self.sizes = packer, sizes
+
+    def size(self, stage: int, step: int) -> PictureSize:
+        """The size of all pictures of a step."""
+        if step % 2 == 0 or len(self.sizes) == 1:
+            return self.sizes[0]
+        return random.Random(trained_seed(stage, step)).choice(self.sizes[1:])
+
+    def tower(self, stage: int, indices: Sequence[int], step: int = 0) -> Batch:
         """Crowded pictures with the facts of every patch."""
         scenes = [
             make_scene(trained_seed(stage, i), things=3 + (i * 7) % 4 if i % 8 else None, label=i % 2 == 0) for i in indices
         ]
-        return self._seen(scenes, stage, indices, None)
+        return self._seen(scenes, stage, indices, None, self.size(stage, step))
 
     def language(self, stage: int, indices: Sequence[int]) -> Batch:
         """Text alone: scenes described in words, then questions that the words answer."""
@@ -133,54 +135,60 @@ class Batches:
                 if rng.random() < 0.3:
                     talk = smalltalk.chat(rng, typed=True)
                     talks.append(Conversation((Turn("chat", talk.text, talk.answer),)))
-            rows.append(self.packer.row(talks, pictures=0))
+            rows.append(self.packer.row(talks, self.sizes[0], pictures=0))
         return Batch(None, self.packer.batch(rows))
 
-    def align(self, stage: int, indices: Sequence[int]) -> Batch:
+    def align(self, stage: int, indices: Sequence[int], step: int = 0) -> Batch:
         """Pictures with captions: what a connector is aligned on."""
-        scenes, rows = [], []
+        scenes, rows, size = [], [], self.size(stage, step)
         for i in indices:
             seed = trained_seed(stage, i)
             rng = random.Random(seed + 1)
             scene = make_scene(seed)
             asked = [_question(rng, scene, "describe") for _ in range(3)]
             asked += [q for _ in range(6) if (q := ask(rng, scene, rng.choice(("at_box", "background", "read")), typed=True))]
-            rows.append(self.packer.row([Conversation((_turn(q),)) for q in asked]))
+            rows.append(self.packer.row([Conversation((_turn(q),)) for q in asked], size))
             scenes.append(scene)
-        return self._seen(scenes, stage, indices, self.packer.batch(rows))
+        return self._seen(scenes, stage, indices, self.packer.batch(rows), size)
 
     def instruct(self, stage: int, indices: Sequence[int], step: int = 1) -> Batch:
         """Pictures with conversations of every kind; at every `TWO_EVERY`th step, two pictures a row."""
-        scenes, rows, numbers = [], [], []
+        scenes, rows, numbers, size = [], [], [], self.size(stage, step // TWO_EVERY + step)
         for i in indices:
             seed = trained_seed(stage, i)
             rng = random.Random(seed + 1)
             scene = make_scene(seed, label=i % 2 == 0)
             system = rng.choice(SYSTEM_PROMPTS) if rng.random() < SYSTEM_SHARE else ""
             if step % TWO_EVERY:
-                rows.append(self.packer.row(conversations(rng, scene), system=system))
+                rows.append(self.packer.row(conversations(rng, scene), size, system=system))
                 scenes.append(scene)
                 numbers.append(i)
                 continue
             both = [scene, make_scene(trained_seed(stage + 1, i), label=i % 3 == 0)]
             later = step % (2 * TWO_EVERY) == 0
             between = _turn(_first(rng, both[0])) if later else None
-            rows.append(self.packer.row(of_two(rng, both, later), pictures=2, between=between))
+            rows.append(self.packer.row(of_two(rng, both, later), size, pictures=2, between=between))
             scenes += both
             numbers += [i, i + 2**33]
-        return self._seen(scenes, stage, numbers, self.packer.batch(rows))
+        return self._seen(scenes, stage, numbers, self.packer.batch(rows), size)
 
-    def _seen(self, scenes: Sequence[Scene], stage: int, indices: Sequence[int], text: PackedText | None) -> Batch:
+    def _seen(
+        self, scenes: Sequence[Scene], stage: int, indices: Sequence[int], text: PackedText | None, size: PictureSize
+    ) -> Batch:
         noises = [np.random.RandomState((stage * 7_919 + i) % 2**32) for i in indices]
-        images = np.stack([pixels(scene, self.size, noise) for scene, noise in zip(scenes, noises, strict=True)])
-        facts: list[PatchFacts] = [patch_facts(scene, self.size.side_px, self.size.patch_px) for scene in scenes]
+        images = np.stack([pixels(scene, size, noise) for scene, noise in zip(scenes, noises, strict=True)])
+        facts = [patch_facts(scene, size.width_px, size.height_px, size.patch_px) for scene in scenes]
+        coarse = facts
+        if size.merge > 1:
+            coarse = [patch_facts(scene, size.width_px, size.height_px, size.token_px) for scene in scenes]
         return Batch(
             torch.from_numpy(images),
             text,
             torch.from_numpy(np.stack([f.classes for f in facts])),
             torch.from_numpy(np.stack([f.boxes for f in facts])),
+            torch.from_numpy(np.stack([f.classes for f in coarse])),
+            torch.from_numpy(np.stack([f.boxes for f in coarse])),
             torch.tensor([f.background for f in facts]),
-            torch.from_numpy(np.stack([f.owner for f in facts])),
             scenes,
         )
 

@@ -17,11 +17,19 @@ from ..metrics import Figure
 from ..world.scene import NEVER_TRAINED
 
 BARS = {"exist": 0.97, "colour": 0.98, "shape": 0.96, "count": 0.85, "read": 0.80, "find": 0.70, "describe": 0.95}
-"""What `tiny-llava` is to reach on the main set. A card says for each whether it does."""
-ABOUT = {
-    "tiny-llava": "the finished checkpoint: aligned, then instruction-tuned",
-    "tiny-llava-stage1": "the same model after alignment alone: only its connector has met pictures and words together",
+"""What a finished checkpoint is to reach on the main set. A card says for each whether it does."""
+FINISHED = "the finished checkpoint: aligned, then instruction-tuned"
+STAGE1 = "the same model after alignment alone: only its connector has met pictures and words together"
+LOADS = {
+    "LlavaForConditionalGeneration": """from transformers import AutoModelForImageTextToText, AutoProcessor
+model = AutoModelForImageTextToText.from_pretrained("assets/checkpoints/{name}")
+processor = AutoProcessor.from_pretrained("assets/checkpoints/{name}")""",
+    "Qwen2VLForConditionalGeneration": """from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
+model = AutoModelForImageTextToText.from_pretrained("assets/checkpoints/{name}")
+tokenizer = AutoTokenizer.from_pretrained("assets/checkpoints/{name}")
+image_processor = AutoImageProcessor.from_pretrained("assets/checkpoints/{name}", backend="pil")""",
 }
+"""How an architecture is opened without this project. Qwen2-VL's processor class would need torchvision for its videos."""
 
 
 def evaluate_and_write(spec: str, count: int, *, as_json: bool, say: Callable[[str], None]) -> dict[str, Any]:
@@ -74,24 +82,27 @@ def card(name: str, folder: Path, found: Mapping[str, Mapping[str, Figure]], cou
     pairs = ", ".join(f"{colour} {shape}" for colour, shape in sorted(NEVER_TRAINED))
     versions = ", ".join(f"{k} {v}" for k, v in facts["versions"].items())
     recipe = name.removesuffix("-stage1")
+    family = facts["architecture"].removesuffix("ForConditionalGeneration").lower()
+    places = ""
+    if "place_weight" in facts:
+        places = f" Where things are is asked of the decoder's layer {facts['place_layer']} at weight {facts['place_weight']}."
     return f"""---
 license: apache-2.0
 library_name: transformers
 pipeline_tag: image-text-to-text
 language: en
-tags: [llava, synthetic, interpretability]
+tags: [{family}, synthetic, interpretability]
 ---
 
 # {name}
 
 A `{facts["architecture"]}` with {facts["parameters"] / 1e6:.2f} M parameters ({parts}), trained from nothing by Fovea on drawn
-scenes: {ABOUT.get(name, "a built-in checkpoint")}. Pictures are {facts["picture_px"]} px square, patches {facts["patch_px"]} px,
-{facts["image_tokens"]} image tokens a picture. It exists to be looked into: everything in its world is known exactly.
+scenes: {FINISHED if name == recipe else STAGE1}.
+{facts["pictures"]}
+It exists to be looked into: everything in its world is known exactly.
 
 ```python
-from transformers import AutoModelForImageTextToText, AutoProcessor
-model = AutoModelForImageTextToText.from_pretrained("assets/checkpoints/{name}")
-processor = AutoProcessor.from_pretrained("assets/checkpoints/{name}")
+{LOADS[facts["architecture"]].format(name=name)}
 ```
 
 ## What it knows, and what not
@@ -113,7 +124,7 @@ anything, and has seen no person, place or text but the sixteen words and the nu
 
 Tower: dense supervision per patch (shape, colour, size, texture, text, box). Language: the decoder alone on scenes told in words.
 Align: the connector alone, on captions. Instruct: everything, about fifteen questions a picture packed into one sequence, with the
-patch losses at weight {facts["patch_weight"]} and, at image positions, the words for what a patch shows at weight {facts["lens_weight"]}.
+patch losses at weight {facts["patch_weight"]} and, at image positions, the words for what a patch shows at weight {facts["lens_weight"]}.{places}
 Training scenes have seeds below 2^40. Never trained: {pairs}.
 
 ![curves](curves.png)

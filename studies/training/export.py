@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from .recipes import RECIPES
 from .report import plot_curves
-from .stages import LENS_WEIGHT, PATCH_WEIGHT, STAGES, TOWER_RATE
+from .stages import LENS_WEIGHT, PATCH_WEIGHT, PLACE_WEIGHT, STAGES, TOWER_RATE
 from .trainer import BATCH, seed_of
 
 MAX_FILE_BYTES = 10_000_000
@@ -33,7 +33,7 @@ def export(run: Path, name: str, weights: str, target: Path) -> Path:
     fresh = target.with_name(target.name + ".partial")
     shutil.rmtree(fresh, ignore_errors=True)
     model.float().eval().save_pretrained(fresh)
-    recipe.processor(recipe, tokenizer).save_pretrained(fresh)
+    recipe.save_processor(recipe, tokenizer, str(fresh))
     (fresh / "training.json").write_text(json.dumps(_facts(recipe, weights, model, seed_of(run)), indent=2) + "\n")
     shutil.copy(run / "curves.jsonl", fresh / "curves.jsonl")
     plot_curves(run / "curves.jsonl", fresh / "curves.png", until=None if weights == "final" else "align")
@@ -55,8 +55,8 @@ def _facts(recipe, weights: str, model, seed: int) -> dict:
         "recipe": recipe.name,
         "architecture": type(model).__name__,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "parts": {part: sum(p.numel() for p in model.get_submodule(path).parameters()) for part, path in recipe.parts.items()},
-        "picture_px": recipe.picture.side_px,
+        "parts": {part: sum(p.numel() for p in module.parameters()) for part, module in recipe.modules(model).items()},
+        "pictures": recipe.pictures,
         "patch_px": recipe.picture.patch_px,
         "image_tokens": recipe.picture.tokens,
         "seed": seed,
@@ -73,6 +73,7 @@ def _facts(recipe, weights: str, model, seed: int) -> dict:
         ],
         "patch_weight": PATCH_WEIGHT,
         "lens_weight": LENS_WEIGHT,
+        **({} if recipe.place_layer is None else {"place_weight": PLACE_WEIGHT, "place_layer": recipe.place_layer}),
         "tower_rate": TOWER_RATE,
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__, "python": platform.python_version()},
     }

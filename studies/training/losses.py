@@ -67,11 +67,11 @@ class LensLoss:
         self.shares = {"shape": 0.4, "colour": 0.4, "size": 0.1, "texture": 0.1, "word": 1.0, "tens": 0.5, "ones": 0.5}
 
     def __call__(
-        self, model: PreTrainedModel, hidden: torch.Tensor, text: PackedText, classes: torch.Tensor, background: torch.Tensor
+        self, model: PreTrainedModel, spoken: torch.Tensor, classes: torch.Tensor, background: torch.Tensor
     ) -> torch.Tensor:
-        """Mean loss over patches. `hidden` [B, T, H], `classes` [pictures, P, facts], `background` [pictures]."""
+        """Mean loss over image tokens. `spoken` [pictures * P, H], `classes` [pictures, P, facts], `background` [pictures]."""
         pictures, patches = classes.shape[:2]
-        spoken = hidden[text.ids == model.config.image_token_id].reshape(pictures, patches, -1)
+        spoken = spoken.reshape(pictures, patches, -1)
         scores = F.log_softmax(model.lm_head(spoken).float(), -1)  # [pictures, P, V]
         shape = classes[..., 0]
         loss = torch.zeros(shape.shape, device=scores.device)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 def make(
     name: str, folder: Path | None, out: Path | None, *, scale: float, seed: int | None, say: Callable[[str], None]
 ) -> list[Path]:
-    """Train `name` in `folder` and write the final and the stage-1 checkpoint below `out`. Returns their folders.
+    """Train `name` in `folder` and write its checkpoints below `out`. Returns their folders.
 
     Raises InputError for a name without a recipe.
     """
@@ -26,7 +26,9 @@ def make(
     run = folder or ROOT / "training" / name
     out = out or ROOT / "assets" / "checkpoints"
     train(name, run, scale=scale, seed=seed)
-    made = [export(run, name, "final", out / name), export(run, name, "stage1", out / f"{name}-stage1")]
+    made = [export(run, name, "final", out / name)]
+    if RECIPES[name].with_stage1:
+        made.append(export(run, name, "stage1", out / f"{name}-stage1"))
     for path in made:
         say(f"wrote {path}")
     say(f"now measure it: python app.py evaluate {name}")

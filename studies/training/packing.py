@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from .tokenizer import ASSISTANT, BOS, EOS, IMAGE, PAD, SYSTEM, USER
+from .sizes import PictureSize
+from .tokenizer import ASSISTANT, BOS, EOS, PAD, SYSTEM, USER, Dialect
 
 IGNORED = -100
 HEAD, SEEN, FIRST, NOWHERE = 0, 1, 2, 10**6
@@ -55,13 +56,18 @@ class Span:
 
 @dataclass
 class Row:
-    """One sequence before batching: lists with one entry per token. A blind conversation's segment is negative."""
+    """One sequence before batching: lists with one entry per token. A blind conversation's segment is negative.
+
+    A token's place in two dimensions is its position moved on by `down` and by `across`.
+    """
 
     ids: list[int] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
     segments: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
+    down: list[int] = field(default_factory=list)
+    across: list[int] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
 
     def add(self, asked: Sequence[int], said: Sequence[int], segment: int, position: int) -> None:
@@ -72,11 +78,23 @@ class Row:
         self.weights += [0.0] * len(asked) + [max(1, len(said)) ** -0.5] * len(said)
         self.segments += [segment] * count
         self.positions += range(position, position + count)
+        self.down += [0] * count
+        self.across += [0] * count
+
+    def lay(self, image: int, rows: int, cols: int, position: int) -> None:
+        """Append a picture's tokens, row by row, all at one position and apart in two dimensions (M-RoPE)."""
+        first, count = len(self.ids), rows * cols
+        self.add([image] * count, [], SEEN, position)
+        self.positions[first:] = [position] * count
+        self.down[first:] = [row for row in range(rows) for _ in range(cols)]
+        self.across[first:] = [col for _ in range(rows) for col in range(cols)]
 
 
 @dataclass
 class PackedText:
-    """A batch of rows: `ids`, `labels`, `weights`, `positions` are [B, T]; `mask` is bool [B, 1, T, T], True where seen.
+    """A batch of rows: `ids`, `labels`, `weights` are [B, T]; `mask` is bool [B, 1, T, T], True where seen.
+
+    `positions` are [B, T], or [3, B, T] (time, row, column) for a dialect with places in two dimensions.
 
     `labels[b, t]` is the token at t where it is part of an answer, else IGNORED; it is predicted at t - 1.
     """
@@ -90,13 +108,14 @@ class PackedText:
 
 
 class Packer:
-    """Builds rows with up to `text_tokens` tokens of conversations. A picture takes `image_tokens` tokens."""
+    """Builds rows with up to `text_tokens` tokens of conversations about pictures of one size."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, image_tokens: int, text_tokens: int) -> None:
-        self.tokenizer, self.image_tokens, self.text_tokens = tokenizer, image_tokens, text_tokens
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, dialect: Dialect, text_tokens: int) -> None:
+        self.tokenizer, self.dialect, self.text_tokens = tokenizer, dialect, text_tokens
         self.pad, self.bos, self.eos, self.system, self.user, self.assistant, self.image = (
-            tokenizer.convert_tokens_to_ids(t) for t in (PAD, BOS, EOS, SYSTEM, USER, ASSISTANT, IMAGE)
+            tokenizer.convert_tokens_to_ids(t) for t in (PAD, BOS, EOS, SYSTEM, USER, ASSISTANT, dialect.image)
         )
+        self.before, self.after = (tokenizer.convert_tokens_to_ids(list(part)) for part in (dialect.before, dialect.after))
         self._encoded: dict[str, list[int]] = {}
 
     def encode(self, text: str) -> list[int]:
@@ -107,21 +126,29 @@ class Packer:
                 self._encoded[text] = ids
         return ids
 
-    def row(self, conversations: Sequence[Conversation], pictures: int = 1, between: Turn | None = None, system: str = "") -> Row:
+    def row(
+        self,
+        conversations: Sequence[Conversation],
+        size: PictureSize,
+        pictures: int = 1,
+        between: Turn | None = None,
+        system: str = "",
+    ) -> Row:
         """Pictures, then the conversations that fit, in order; one that does not fit is left out.
 
         With `between`, two pictures do not come together: the turn is taken about the first, and the
         second comes with the turns that follow.
         """
         row = Row()
-        picture = [self.image] * self.image_tokens
         told = [self.system, *self.encode(system)] if system else []
         row.add([self.bos, *told, self.user], [], HEAD, 0)
-        head = len(row.ids)
-        row.add(picture if between else picture * pictures, [], SEEN, head)
-        if between is not None:
-            row.add(self._asked(between), self._said(between), SEEN, len(row.ids))
-            row.add([self.user, *picture], [], SEEN, len(row.ids))
+        head = place = len(row.ids)
+        for number in range(pictures):
+            if number and between is not None:
+                turn = [*self._asked(between), *self._said(between), self.user]
+                row.add(turn, [], SEEN, place)
+                place += len(turn)
+            place = self._picture(row, size, place)
         shared = len(row.ids)
         for number, talk in enumerate(conversations):
             turns = [(self._asked(turn, later=i > 0), self._said(turn)) for i, turn in enumerate(talk.turns)]
@@ -131,13 +158,26 @@ class Packer:
                 if room < 12:
                     break
                 continue
-            position = head if talk.blind else shared + talk.shift
+            position = head if talk.blind else place + talk.shift
             segment = -(number + FIRST) if talk.blind else number + FIRST
             for i, (asked, said) in enumerate(turns):
                 row.spans.append(Span(talk.turns[i].kind, len(row.ids) + len(asked), len(said), number, i))
                 row.add(asked, said, segment, position)
                 position += len(asked) + len(said)
         return row
+
+    def _picture(self, row: Row, size: PictureSize, place: int) -> int:
+        """Append a picture with what stands around it. Returns the position after it."""
+        row.add(self.before, [], SEEN, place)
+        place += len(self.before)
+        if self.dialect.two_dimensional:
+            row.lay(self.image, size.rows, size.cols, place)
+            place += max(size.rows, size.cols)
+        else:
+            row.add([self.image] * size.tokens, [], SEEN, place)
+            place += size.tokens
+        row.add(self.after, [], SEEN, place)
+        return place + len(self.after)
 
     def _asked(self, turn: Turn, later: bool = False) -> list[int]:
         return ([self.user] if later else []) + self.encode(turn.question) + [self.assistant]
@@ -152,12 +192,14 @@ class Packer:
         def padded(name: str, fill: float) -> torch.Tensor:
             return torch.tensor([[*getattr(row, name), *[fill] * (length - len(row.ids))] for row in rows])
 
-        segments = padded("segments", NOWHERE)
+        segments, positions = padded("segments", NOWHERE), padded("positions", 0)
+        if self.dialect.two_dimensional:
+            positions = torch.stack([positions, positions + padded("down", 0), positions + padded("across", 0)])
         return PackedText(
             padded("ids", self.pad),
             padded("labels", IGNORED),
             padded("weights", 0.0),
-            padded("positions", 0),
+            positions,
             _mask(segments),
             [row.spans for row in rows],
         )

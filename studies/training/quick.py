@@ -18,7 +18,7 @@ from ..world.scene import make_scene
 from ..world.splits import held_out_seed
 from .batches import pixels
 from .packing import Conversation, Packer, Turn
-from .recipes import Recipe, decode
+from .recipe import Recipe, decode
 
 PER_SCENE = 2
 
@@ -29,7 +29,7 @@ def quick_accuracy(recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrained
 
     "find" is mean IoU instead, "describe" the share of right tokens.
     """
-    packer = Packer(tokenizer, recipe.picture.tokens, 1200)
+    packer = Packer(tokenizer, recipe.dialect, 1200)
     device = next(model.parameters()).device
     found: dict[str, list[float]] = defaultdict(list)
     for start in range(0, scenes, 16):
@@ -38,12 +38,13 @@ def quick_accuracy(recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrained
         for i, scene in enumerate(drawn):
             rng = random.Random(start + i)
             asked.append([q for kind in MAKERS for _ in range(PER_SCENE) if (q := ask(rng, scene, kind))])
-        rows = [packer.row([Conversation((Turn(q.kind, q.text, q.answer),)) for q in questions]) for questions in asked]
+        talks = [[Conversation((Turn(q.kind, q.text, q.answer),)) for q in questions] for questions in asked]
+        rows = [packer.row(of_scene, recipe.picture) for of_scene in talks]
         text = packer.batch(rows)
         images = torch.stack([torch.from_numpy(pixels(scene, recipe.picture, None)) for scene in drawn]).to(device)
         embeds = recipe.see(model, images).embeds
         moved = replace(text, ids=text.ids.to(device), mask=text.mask.to(device), positions=text.positions.to(device))
-        hidden = decode(model, moved, embeds)
+        hidden = decode(model, moved, embeds)[-1]
         guess = model.lm_head(hidden).argmax(-1).cpu()
         for row, questions in enumerate(asked):
             for span in text.spans[row]:

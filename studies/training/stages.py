@@ -17,9 +17,9 @@ from transformers import PreTrainedModel
 from .batches import Batch, Batches
 from .losses import AnswerLoss, LensLoss
 from .patches import PatchHeads
-from .recipes import Recipe, decode
+from .recipe import Recipe, decode
 
-PATCH_WEIGHT, LENS_WEIGHT = 0.3, 0.15
+PATCH_WEIGHT, LENS_WEIGHT, PLACE_WEIGHT = 0.3, 0.15, 0.3
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Stage:
 
 
 STAGES = (
-    Stage("tower", 1200, 2e-3, 60, 0.5, ("tower", "heads"), 0.3, lambda b, n, i, _: b.tower(n, i)),
+    Stage("tower", 1200, 2e-3, 60, 0.5, ("tower", "heads"), 0.3, lambda b, n, i, step: b.tower(n, i, step)),
     Stage("language", 250, 2e-3, 40, 0.4, ("decoder",), 0.6, lambda b, n, i, _: b.language(n, i)),
-    Stage("align", 120, 2e-3, 20, 0.5, ("connector",), 0.8, lambda b, n, i, _: b.align(n, i)),
+    Stage("align", 120, 2e-3, 20, 0.5, ("connector",), 0.8, lambda b, n, i, step: b.align(n, i, step)),
     Stage(
         "instruct",
         1250,
@@ -76,19 +76,27 @@ class Step:
         seen = self.recipe.see(model, batch.pixels) if batch.pixels is not None else None
         total: torch.Tensor | float = 0.0
         if seen is not None and "heads" in stage.trains:
-            loss, found = self.heads.loss(seen.last, batch.classes, batch.boxes, batch.background)
+            cols = batch.pixels.shape[3] // self.recipe.picture.patch_px
+            loss, found = self.heads.loss(seen.last, batch.classes, batch.boxes, batch.background, cols)
             figures |= {f"patch {name}": value for name, value in found.items()} | {"patch loss": loss.item()}
             total = total + loss * (1.0 if stage.name == "tower" else PATCH_WEIGHT)
         if batch.text is not None:
             text = batch.text
-            hidden = decode(model, text, seen.embeds if seen else None)
+            layers = decode(model, text, seen.embeds if seen else None)
+            hidden = layers[-1]
             loss, right = self.answers(model, hidden, text)
             figures |= {"answer loss": loss.item(), "answer tokens right": right}
             total = total + loss
             if stage.name == "instruct":
-                lens = self.lens(model, hidden, text, batch.classes, batch.background)
+                at_images = text.ids == model.config.image_token_id
+                lens = self.lens(model, hidden[at_images], batch.token_classes, batch.background)
                 figures["lens loss"] = lens.item()
                 total = total + LENS_WEIGHT * lens
+                if self.recipe.place_layer is not None:
+                    there = layers[self.recipe.place_layer][at_images].unflatten(0, batch.token_classes.shape[:2])
+                    place = self.heads.placing(there, batch.token_classes, batch.token_boxes)
+                    figures["place loss"] = place.item()
+                    total = total + PLACE_WEIGHT * place
         return total, figures
 
 
@@ -102,7 +110,7 @@ def optimizers(recipe: Recipe, stage: Stage, model: PreTrainedModel, heads: Patc
         raise RuntimeError(
             f"Training needs torch 2.9 or newer for its Muon optimizer; this is {torch.__version__}. Run pip install -U torch."
         )
-    modules: dict[str, nn.Module] = {part: model.get_submodule(path) for part, path in recipe.parts.items()} | {"heads": heads}
+    modules: dict[str, nn.Module] = {**recipe.modules(model), "heads": heads}
     model.requires_grad_(False)
     heads.requires_grad_(False)
     made: list[torch.optim.Optimizer] = []

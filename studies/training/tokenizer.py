@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import re
+from dataclasses import dataclass
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
@@ -17,7 +18,7 @@ from ..world import locations, several, smalltalk
 from ..world.questions import MAKERS, ask
 from ..world.scene import make_scene
 
-PAD, BOS, EOS, SYSTEM, USER, ASSISTANT, IMAGE = "<pad>", "<bos>", "<eos>", "<system>", "<user>", "<assistant>", "<image>"
+PAD, BOS, EOS, SYSTEM, USER, ASSISTANT = "<pad>", "<bos>", "<eos>", "<system>", "<user>", "<assistant>"
 VOCABULARY = 1100
 
 SYSTEM_PROMPTS = (
@@ -30,10 +31,30 @@ SYSTEM_PROMPTS = (
 )
 """System prompts met in training. They change nothing in the answers; the model must bear one."""
 
+
+@dataclass(frozen=True)
+class Dialect:
+    """How pictures stand in the text: the token repeated once per image token, what comes before and after, and
+    whether its positions are in two dimensions (M-RoPE). `unused` tokens are only named by the configuration."""
+
+    image: str = "<image>"
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    two_dimensional: bool = False
+
+    @property
+    def special(self) -> list[str]:
+        return [self.image, *self.before, *self.after, *self.unused]
+
+
+LLAVA = Dialect()
+QWEN = Dialect("<|image_pad|>", ("<|vision_start|>",), ("<|vision_end|>",), ("<|video_pad|>",), two_dimensional=True)
+
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{{ '<' + message['role'] + '>' }}"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for part in message['content'] %}"
-    "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}"
+    "{% if part['type'] == 'image' %}PICTURE{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}"
     "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"
 )
@@ -60,7 +81,7 @@ def corpus(scenes: int = 3000) -> list[str]:
     return [re.sub(r"<loc\d{4}>", " ", line) for line in lines]
 
 
-def make_tokenizer() -> PreTrainedTokenizerFast:
+def make_tokenizer(dialect: Dialect = LLAVA) -> PreTrainedTokenizerFast:
     """The tokenizer, with the chat template that `apply_chat_template` uses. The same on every machine."""
     core = Tokenizer(models.BPE())
     # A leading space on every piece, never two: Prepend alone would double the one after a location token.
@@ -73,9 +94,9 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     )
     core.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
+        vocab_size=VOCABULARY + len(dialect.special) - 1,
         min_frequency=8,
-        special_tokens=[PAD, BOS, EOS, SYSTEM, USER, ASSISTANT, IMAGE],
+        special_tokens=[PAD, BOS, EOS, SYSTEM, USER, ASSISTANT, *dialect.special],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
@@ -86,9 +107,10 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
         pad_token=PAD,
         bos_token=BOS,
         eos_token=EOS,
-        additional_special_tokens=[SYSTEM, USER, ASSISTANT, IMAGE],
+        additional_special_tokens=[SYSTEM, USER, ASSISTANT, *dialect.special],
         model_max_length=2048,
         clean_up_tokenization_spaces=False,
     )
-    tokenizer.chat_template = CHAT_TEMPLATE
+    picture = "".join((*dialect.before, dialect.image, *dialect.after))
+    tokenizer.chat_template = CHAT_TEMPLATE.replace("PICTURE", picture)
     return tokenizer

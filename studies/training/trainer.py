@@ -40,7 +40,7 @@ MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "8000000000", "MALL
 
 @dataclass(frozen=True)
 class Plan:
-    """What one run is: which recipe and seed, where its state lies, over how many processes, at which share of the full length."""
+    """What one run is: recipe and seed, where its state lies, over how many processes, what share of the full length."""
 
     recipe: str
     folder: Path
@@ -70,7 +70,7 @@ def train(name: str, folder: Path, *, scale: float = 1.0, processes: int | None 
     seed = begun if seed is None else seed
     (folder / "seed.json").write_text(json.dumps({"seed": seed}) + "\n")
     if not (folder / "tokenizer").exists():
-        make_tokenizer().save_pretrained(folder / "tokenizer.partial")
+        make_tokenizer(recipe.dialect).save_pretrained(folder / "tokenizer.partial")
         os.replace(folder / "tokenizer.partial", folder / "tokenizer")
     count = 1 if torch.cuda.is_available() else processes or min(4, os.cpu_count() or 1)
     plan = Plan(recipe.name, folder, count, scale, os.getpid(), seed)
@@ -123,10 +123,10 @@ class _Run:
         self.model = self.recipe.build(self.recipe, self.tokenizer).to(self.device).train()
         # On a CPU, bf16 matrix products with eager attention beat SDPA, whose bf16 backward is slow there.
         self.model.set_attn_implementation("eager" if self.device.type == "cpu" else "sdpa")
-        self.heads = PatchHeads(self.recipe.width).to(self.device)
+        self.heads = PatchHeads(self.recipe.width, relative=self.recipe.place_layer is not None).to(self.device)
         self.half = self.device.type == "cuda" or _bf16_is_fast()
-        packer = Packer(self.tokenizer, self.recipe.picture.tokens, self.recipe.text_tokens)
-        self.batches = Batches(packer, self.recipe.picture)
+        packer = Packer(self.tokenizer, self.recipe.dialect, self.recipe.text_tokens)
+        self.batches = Batches(packer, self.recipe.sizes)
         self.step = Step(self.recipe, self.model, self.heads, self.tokenizer, self.device)
         self.curve = plan.folder / "curves.jsonl"
 
