@@ -31,7 +31,8 @@ OTHER_SEED = Options(max_new_tokens=12, temperature=1.5, seed=8)
 QUESTION = ask("What is in the picture?", picture(0))
 OTHER = ask("Which colours are there, and where?", picture(1, (160, 70)))
 FAMILIES = (
-    "llava_clip", "llava_next", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "idefics3", "paligemma", "gemma3", "blip2", "kosmos2", "mllama",
+    "llava_clip", "llava_next", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "idefics3", "paligemma", "gemma3", "blip2", "kosmos2",
+    "mllama",
 )  # fmt: skip
 
 
