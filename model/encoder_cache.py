@@ -84,10 +84,15 @@ def joined(outputs: Sequence[Any]) -> Any:
         if isinstance(values[0], torch.Tensor):
             fields[name] = torch.cat(values)
         elif name == "deepstack_features":
-            fields[name] = [torch.cat(layer) for layer in zip(*values, strict=True)]
+            fields[name] = [_together(layer) for layer in zip(*values, strict=True)]
         else:
             fields[name] = [one for value in values for one in value]
     return type(outputs[0])(**fields)
+
+
+def _together(layer: Sequence[Any]) -> Any:
+    """A layer's features of several pictures: one tensor each, or a tuple with one for each picture, as Qwen3-VL has it."""
+    return torch.cat(layer) if isinstance(layer[0], torch.Tensor) else tuple(one for several in layer for one in several)
 
 
 def _slim(output: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Which part of a source image a fixed-size image processor shows: pad, resize, centre crop, in that order.
+"""Which part of a source image an image processor shows: pad, resize, centre crop, in that order; or tiles of it.
 
 The arithmetic follows transformers' PIL processors (`image_transforms.get_resize_output_image_size`,
 `center_crop`, LLaVA's `pad_to_square`) to the pixel; a coordinate image through the real processor
@@ -31,6 +31,37 @@ def shown_view(processor: Any, size: tuple[int, int], rows: int, cols: int, imag
         x0, y0 = _crop_start(new_width, crop_width), _crop_start(new_height, crop_height)
         x1, y1 = x0 + crop_width, y0 + crop_height
     return View((left + x0 / x_scale, top + y0 / y_scale, left + x1 / x_scale, top + y1 / y_scale), rows, cols, image)
+
+
+def squashed_view(size: tuple[int, int], rows: int, cols: int, image: int = 0, name: str = "the whole picture") -> View:
+    """The view of a (width, height) source that is resized to the encoder's size, whatever its shape."""
+    return View((0.0, 0.0, float(size[0]), float(size[1])), rows, cols, image, name)
+
+
+def tile_views(size: tuple[int, int], down: int, across: int, rows: int, cols: int, image: int = 0) -> tuple[View, ...]:
+    """The views of a (width, height) source resized to `down` x `across` tiles of rows x cols cells each, row by row."""
+    width, height = size[0] / across, size[1] / down
+    return tuple(
+        View((c * width, r * height, (c + 1) * width, (r + 1) * height), rows, cols, image, tile_name(r, c))
+        for r in range(down)
+        for c in range(across)
+    )
+
+
+def trimmed(view: View, side_px: int | tuple[int, int], patch_px: int) -> View:
+    """What is seen of a view whose picture of (width, height) pixels, or a square, is cut into patches that may not fill it.
+
+    The tower drops what is left at the right and at the bottom: SigLIP's 384 pixels are 27 patches of 14, and 6 more.
+    """
+    width, height = (side_px, side_px) if isinstance(side_px, int) else side_px
+    x0, y0, x1, y1 = view.box
+    right, bottom = width // patch_px * patch_px / width, height // patch_px * patch_px / height
+    return View((x0, y0, x0 + (x1 - x0) * right, y0 + (y1 - y0) * bottom), view.rows, view.cols, view.image, view.name)
+
+
+def tile_name(row: int, col: int) -> str:
+    """How a tile is called where it is shown. `row` and `col` count from 0."""
+    return f"tile in row {row + 1}, column {col + 1}"
 
 
 def _resized(processor: Any, width: int, height: int) -> tuple[int, int]:

@@ -52,7 +52,7 @@ def features_at(subject: Subject, stage: Stage, layer: int = -1) -> Features:
     if stage == "tower":
         return Features(stage, layer, layer_output(subject, layer))
     if stage == "connector":
-        return Features(stage, 0, subject.features.float().cpu().numpy())
+        return Features(stage, 0, subject.features[:, : subject.width].float().cpu().numpy())
     return Features(stage, layer, visual_states(subject, (layer,))[layer])
 
 

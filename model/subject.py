@@ -79,10 +79,21 @@ class Subject:
 
     @cached_property
     def features(self) -> torch.Tensor:
-        """What stands at the visual tokens, in their order. [T, D] in the model's dtype, without a graph."""
-        pooled = self.outputs.pooler_output
-        flat = torch.cat([p.reshape(-1, p.shape[-1]) for p in pooled]) if isinstance(pooled, (list, tuple)) else pooled
-        return flat.reshape(-1, flat.shape[-1]).detach().clone()
+        """What the decoder is given at the visual tokens, in their order. [T, D] in the model's dtype, without a graph.
+
+        The first `width` of them stand among the words' embeddings. Qwen3-VL adds others to the states of its first
+        layers; they follow, so that whatever is hidden or changed is hidden or changed in all of them.
+        """
+        return torch.cat([_flat(part) for part in (self.outputs.pooler_output, *self._deep)], -1).detach().clone()
+
+    @property
+    def width(self) -> int:
+        """How many of the features stand among the words' embeddings."""
+        return int(_flat(self.outputs.pooler_output).shape[-1])
+
+    @property
+    def _deep(self) -> Sequence[Any]:
+        return self.outputs.get("deepstack_features") or ()
 
     @cached_property
     def nothing(self) -> torch.Tensor:
@@ -141,20 +152,31 @@ class Subject:
 
     def _as_outputs(self, features: torch.Tensor) -> Any:
         """Changed features in the shape the encoder gives them, for a batch of the same prompt."""
-        batch, like = len(features), self.outputs.pooler_output
-        fields = {k: _repeat(v, batch) for k, v in self.outputs.items()}
-        if isinstance(like, (list, tuple)):
-            sizes = [p.reshape(-1, p.shape[-1]).shape[0] for p in like]
-            fields["pooler_output"] = [
-                piece.reshape(p.shape) for row in features for piece, p in zip(row.split(sizes), like, strict=True)
-            ]
-        else:
-            fields["pooler_output"] = features.reshape(batch * like.shape[0], *like.shape[1:])
+        fields = {k: _repeat(v, len(features)) for k, v in self.outputs.items()}
+        likes = (self.outputs.pooler_output, *self._deep)
+        widths = [_flat(like).shape[-1] for like in likes]
+        fields["pooler_output"], *deep = (_like(part, like) for part, like in zip(features.split(widths, -1), likes, strict=True))
+        if deep:
+            fields["deepstack_features"] = deep
         return type(self.outputs)(**fields)
 
     def visual_columns(self) -> torch.Tensor:
         """Positions of the visual tokens, int64 [T] on the model's device."""
         return torch.from_numpy(self.inputs.visual).to(self.vlm.parts.device)
+
+
+def _flat(like: Any) -> torch.Tensor:
+    """Features of all pictures as one [T, D]."""
+    found = torch.cat([p.reshape(-1, p.shape[-1]) for p in like]) if isinstance(like, (list, tuple)) else like
+    return found.reshape(-1, found.shape[-1])
+
+
+def _like(features: torch.Tensor, like: Any) -> Any:
+    """Features [B, T, D] in the shape of an encoder's output, B times over."""
+    if not isinstance(like, (list, tuple)):
+        return features.reshape(len(features) * like.shape[0], *like.shape[1:])
+    sizes = [p.reshape(-1, p.shape[-1]).shape[0] for p in like]
+    return [piece.reshape(p.shape) for row in features for piece, p in zip(row.split(sizes), like, strict=True)]
 
 
 def _repeat(value: Any, batch: int) -> Any:

@@ -56,18 +56,21 @@ def special_tokens(parts: Parts, text: str) -> dict[str, bool]:
     return {"add_special_tokens": False} if start and text.startswith(start) else {}
 
 
-def encode(parts: Parts, text: str) -> dict[str, torch.Tensor]:
-    """Ids and mask of a rendered prompt, int64 [1, L]."""
-    encoded = parts.tokenizer(text, return_tensors="pt", **special_tokens(parts, text))
+def encode(parts: Parts, text: str, **more: bool) -> dict[str, torch.Tensor]:
+    """Ids and mask of a rendered prompt, int64 [1, L]. `more` is how it is tokenised where that is not as usual."""
+    encoded = parts.tokenizer(text, return_tensors="pt", **(more or special_tokens(parts, text)))
     return {name: encoded[name] for name in ("input_ids", "attention_mask")}
 
 
-def preprocess(parts: Parts, image: ImagePart) -> dict[str, torch.Tensor]:
-    """What the image processor makes of one picture, kept for the next time. On the CPU, float32."""
+def preprocess(parts: Parts, image: ImagePart, **more: Any) -> dict[str, Any]:
+    """What the image processor makes of one picture, kept for the next time. On the CPU, float32.
+
+    `more` are the settings with which the checkpoint's processor calls it, always the same for a checkpoint.
+    """
     held = parts.pictures.get(image.id)
     if held is None:
         try:
-            held = dict(parts.image_processor(images=[image.image], return_tensors="pt"))
+            held = dict(parts.image_processor(images=[image.image], return_tensors="pt", **more))
         except ValueError as error:  # its own checks, of the aspect ratio for one
             raise PictureError(f"This checkpoint cannot take {_named(image)}: {error}. Crop it or use another.") from error
         parts.pictures.put(image.id, held, size_bytes(held))
@@ -81,12 +84,17 @@ def _named(image: ImagePart) -> str:
 
 def place_pictures(text: str, placeholder: str, counts: Sequence[int]) -> str:
     """The text with each picture's placeholder repeated as often as it has tokens. Raises PromptError on a mismatch."""
+    return place_spans(text, placeholder, [placeholder * count for count in counts])
+
+
+def place_spans(text: str, placeholder: str, spans: Sequence[str]) -> str:
+    """The text with each picture's placeholder replaced by the picture's own span. Raises PromptError on a mismatch."""
     pieces = text.split(placeholder)
-    if len(pieces) != len(counts) + 1:
+    if len(pieces) != len(spans) + 1:
         raise PromptError(
-            f"The chat template wrote {len(pieces) - 1} placeholders for {len(counts)} pictures. Choose another checkpoint."
+            f"The chat template wrote {len(pieces) - 1} placeholders for {len(spans)} pictures. Choose another checkpoint."
         )
-    return pieces[0] + "".join(placeholder * count + piece for count, piece in zip(counts, pieces[1:], strict=True))
+    return pieces[0] + "".join(span + piece for span, piece in zip(spans, pieces[1:], strict=True))
 
 
 class Pieces:

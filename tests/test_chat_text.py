@@ -199,7 +199,6 @@ def test_a_system_prompt_stands_where_the_template_puts_it(bed: Bed) -> None:
     [
         ("blip2", "Question: What is it? Answer:"),
         ("kosmos2", "What is it?"),
-        ("paligemma", "<image>\nWhat is it?"),
     ],
 )
 def test_checkpoints_without_a_template_are_asked_as_they_were_trained(name: str, expected: str, bed: Bed) -> None:

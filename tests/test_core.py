@@ -69,8 +69,8 @@ def test_the_digest_tells_other_weights_and_large_ones_are_not_read_for_it(own_b
 
 def test_what_a_checkpoint_can_is_known_without_loading_it(own_bed: Bed, tmp_path: Path) -> None:
     assert Capability.GRID in own_bed.core.capabilities(own_bed.spec("llava_clip"))
-    assert own_bed.core.capabilities(own_bed.spec("paligemma")) == {Capability.GENERATE}
-    assert own_bed.core.family(own_bed.spec("qwen2_vl")).title == "Qwen2-VL"
+    assert own_bed.core.capabilities(own_bed.spec("mllama")) == {Capability.GENERATE}
+    assert own_bed.core.family(own_bed.spec("qwen2_vl")).title.startswith("Qwen2-VL")
     assert own_bed.core.loaded() == []
     own_bed.vlm("llava_clip")
     assert own_bed.core.family(own_bed.spec("llava_clip")) is own_bed.vlm("llava_clip").family

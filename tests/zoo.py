@@ -46,7 +46,7 @@ BUILDERS: dict[str, Callable[[Path], None]] = {}
 
 SQUARE = {"height": 56, "width": 56}
 TILES = [[56, 112], [112, 56], [112, 112]]
-"""Canvases (height, width) of LLaVA-NeXT and LLaVA-OneVision."""
+"""Canvases (height, width) of LLaVA-NeXT."""
 
 
 def builder(function: Callable[[Path], None]) -> Callable[[Path], None]:
@@ -136,17 +136,19 @@ def llava_next(folder: Path) -> None:
 
 @builder
 def llava_onevision(folder: Path) -> None:
-    """LLaVA-OneVision: tiles for one picture, one padded square each for several."""
+    """LLaVA-OneVision: tiles for one picture, one padded square each for several. Patches leave 4 pixels of a tile's 60."""
     tokenizer = _qwen_tokenizer("<image> <video>")
+    tiles = [[60 * rows, 60 * cols] for rows in range(1, 5) for cols in range(1, 5)]
     config = {
         "model_type": "llava_onevision", "text_config": text(tokenizer, "qwen2"),
-        "vision_config": tower("siglip_vision_model", vision_use_head=False), "image_token_index": token_id(tokenizer, "<image>"),
-        "video_token_index": token_id(tokenizer, "<video>"), "image_grid_pinpoints": TILES, "vision_feature_layer": -1,
+        "vision_config": tower("siglip_vision_model", image_size=60, vision_use_head=False),
+        "image_token_index": token_id(tokenizer, "<image>"), "video_token_index": token_id(tokenizer, "<video>"),
+        "image_grid_pinpoints": tiles, "vision_feature_layer": -1,
         "vision_feature_select_strategy": "full", "vision_aspect_ratio": "anyres_max_9",
     }  # fmt: skip
     pictures = {
-        "image_processor_type": "LlavaOnevisionImageProcessor", "size": SQUARE, "do_pad": True, "image_grid_pinpoints": TILES,
-        **HALF_COLOURS,
+        "image_processor_type": "LlavaOnevisionImageProcessor", "size": {"height": 60, "width": 60}, "do_pad": True,
+        "image_grid_pinpoints": tiles, **HALF_COLOURS,
     }  # fmt: skip
     processor = {
         "processor_class": "LlavaOnevisionProcessor", "num_image_tokens": 16, "vision_feature_select_strategy": "full",
@@ -160,7 +162,7 @@ def _qwen_tokenizer(control: str, **named: str) -> PreTrainedTokenizerBase:
     return byte_level(Qwen2Tokenizer, f"<|endoftext|> <|im_start|> <|im_end|> {control}", **ends, **named)
 
 
-def _qwen_vl(folder: Path, model_type: str, vision: dict[str, Any], processor: str) -> None:
+def _qwen_vl(folder: Path, model_type: str, vision: dict[str, Any], processor: str, **decoder: Any) -> None:
     tokenizer = _qwen_tokenizer("<|vision_start|> <|vision_end|> <|vision_pad|> <|image_pad|> <|video_pad|>")
     ids = {name: token_id(tokenizer, f"<|{token}|>") for name, token in {
         "image_token_id": "image_pad", "video_token_id": "video_pad", "vision_start_token_id": "vision_start",
@@ -169,12 +171,12 @@ def _qwen_vl(folder: Path, model_type: str, vision: dict[str, Any], processor: s
     # Head width 16: half of it is shared out to time, rows and columns.
     rope = {"rope_type": "default", "rope_theta": 1_000_000.0, "mrope_section": [2, 3, 3]}
     config = {
-        "model_type": model_type, "text_config": text(tokenizer, f"{model_type}_text", rope_parameters=rope),
+        "model_type": model_type, "text_config": text(tokenizer, f"{model_type}_text", rope_parameters=rope, **decoder),
         "vision_config": vision, "tie_word_embeddings": False, **ids,
     }  # fmt: skip
     pictures = {
-        "image_processor_type": "Qwen2VLImageProcessor", "patch_size": 14, "merge_size": 2, "temporal_patch_size": 2,
-        "size": {"shortest_edge": 56 * 56, "longest_edge": 112 * 112}, **CLIP_COLOURS,
+        "image_processor_type": "Qwen2VLImageProcessor", "patch_size": vision["patch_size"], "merge_size": 2,
+        "temporal_patch_size": 2, "size": {"shortest_edge": 56 * 56, "longest_edge": 112 * 112}, **CLIP_COLOURS,
     }  # fmt: skip
     picture = "<|vision_start|><|image_pad|><|vision_end|>"
     template = QWEN_SYSTEM + turns("<|im_start|>ROLE\n", "<|im_end|>\n", picture, "<|im_start|>assistant\n")
@@ -199,6 +201,17 @@ def qwen2_5_vl(folder: Path) -> None:
         "patch_size": 14, "out_hidden_size": 64, "window_size": 56, "fullatt_block_indexes": [2], "initializer_range": 0.2,
     }  # fmt: skip
     _qwen_vl(folder, "qwen2_5_vl", vision, "Qwen2_5_VLProcessor")
+
+
+@builder
+def qwen3_vl(folder: Path) -> None:
+    """Qwen3-VL: patches of 16 pixels; a layer of the tower also feeds the decoder's first layer."""
+    vision = {
+        "model_type": "qwen3_vl_vision", "depth": 3, "hidden_size": 32, "intermediate_size": 64, "num_heads": 4,
+        "patch_size": 16, "out_hidden_size": 64, "num_position_embeddings": 16, "deepstack_visual_indexes": [1],
+        "initializer_range": 0.2,
+    }  # fmt: skip
+    _qwen_vl(folder, "qwen3_vl", vision, "Qwen3VLProcessor", head_dim=16)
 
 
 @builder

@@ -103,14 +103,17 @@ class SeenPicture:
 
 @dataclass(frozen=True)
 class TowerPlaces:
-    """Where one picture's visual tokens come from in the vision tower.
+    """Where the visual tokens of one picture, or of one tile of it, come from in the vision tower.
 
-    `tokens` int64 [n] index the prompt's visual tokens; `positions` int64 [n, p] are the p patches of each in
-    the picture's own sequence. `offset` is where that begins when the tower takes all pictures in one sequence.
+    `tokens` int64 [n], ascending, index the prompt's visual tokens; `positions` int64 [n, p] are the p patches of each
+    in the sequence the tower runs over what it is shown. `picture` counts the prompt's pictures. When the tower takes
+    all of them at once, that sequence is sample `sample` of its batch and begins at `offset`.
     """
 
     tokens: np.ndarray
     positions: np.ndarray
+    picture: int = 0
+    sample: int = 0
     offset: int = 0
 
 
@@ -146,5 +149,9 @@ class Family(ABC):
         return None
 
     def tower_places(self, parts: Parts, inputs: Inputs) -> list[TowerPlaces]:
-        """For each picture, which patches of the tower its visual tokens stand for. Raises Unsupported where it is not known."""
+        """For each picture, or each of its tiles, which patches of the tower its visual tokens stand for.
+
+        In order of the tower's samples. A token that no patch stands for, a line break, is in none. Raises Unsupported
+        where it is not known.
+        """
         raise Unsupported(f"It is not known which patches of its tower the visual tokens of {self.title} stand for.")

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ..chat_text import render
-from ..geometry import shown_view
+from ..geometry import shown_view, trimmed
 from ..grid import ImageGrid
 from ..pixels import to_uint8
 from ..prompt import Prompt
@@ -54,7 +54,7 @@ class Llava(Family):
             ImageInput(part.id, {"pixel_values": tensors["pixel_values"][i : i + 1]}, len(layouts[i][1]))
             for i, part in enumerate(prompt.images)
         )
-        visual, grid = visual_positions(ids, parts.image_token_id), self._grid(parts, prompt, layouts)
+        visual, grid = visual_positions(ids, parts.image_token_id), self._grid(parts, prompt, made, layouts)
         return Inputs(tensors, ids, visual, grid, single, pictures=len(made))
 
     def _layout(self, parts: Parts, pixels: torch.Tensor) -> tuple[tuple[int, int], np.ndarray]:
@@ -66,12 +66,14 @@ class Llava(Family):
         )
         return (rows, cols), np.concatenate([np.full(int(keeps_class), -1), np.arange(rows * cols)])
 
-    def _grid(self, parts: Parts, prompt: Prompt, layouts) -> ImageGrid | None:
+    def _grid(self, parts: Parts, prompt: Prompt, made, layouts) -> ImageGrid | None:
         if not layouts:
             return None
         views, cells, start = [], [], 0
         for i, (part, ((rows, cols), cell)) in enumerate(zip(prompt.images, layouts, strict=True)):
-            views.append(shown_view(parts.image_processor, part.image.size, rows, cols, i))
+            size_px = tuple(made[i]["pixel_values"].shape[:-3:-1])  # (width, height)
+            view = shown_view(parts.image_processor, part.image.size, rows, cols, i)
+            views.append(trimmed(view, size_px, parts.config.vision_config.patch_size))
             cells.append(np.where(cell >= 0, cell + start, -1))
             start += rows * cols
         return ImageGrid(tuple(views), np.concatenate(cells), tuple(part.image.size for part in prompt.images))
@@ -80,16 +82,17 @@ class Llava(Family):
         if inputs.grid is None:
             return []
         pictures = to_uint8(inputs.tensors["pixel_values"], parts.image_processor)
-        return [SeenPicture(p, view.image, "the picture", view.box) for p, view in zip(pictures, inputs.grid.views, strict=True)]
+        boxes = [shown_view(parts.image_processor, size, 1, 1).box for size in inputs.grid.sizes]
+        return [SeenPicture(p, i, "the picture", box) for i, (p, box) in enumerate(zip(pictures, boxes, strict=True))]
 
     def tower_places(self, parts: Parts, inputs: Inputs) -> list[TowerPlaces]:
         """A token is a patch, behind the tower's class token where it has one."""
         tower = parts.model.get_submodule(self.paths["vision"])
         shift = int(any(name.endswith(("class_embedding", "cls_token")) for name, _ in tower.named_parameters()))
         found, start = [], 0
-        for pixels in inputs.tensors.get("pixel_values", ()):
+        for i, pixels in enumerate(inputs.tensors.get("pixel_values", ())):
             _, cell = self._layout(parts, pixels)
             tokens = np.arange(start, start + len(cell))
-            found.append(TowerPlaces(tokens, np.where(cell >= 0, cell + shift, 0)[:, None]))
+            found.append(TowerPlaces(tokens, np.where(cell >= 0, cell + shift, 0)[:, None], picture=i, sample=i))
             start += len(cell)
         return found

@@ -1,4 +1,7 @@
-"""Qwen2-VL and Qwen2.5-VL: pictures at their own size and aspect ratio, 2 x 2 patches merged to a token, M-RoPE.
+"""Qwen2-VL, Qwen2.5-VL and Qwen3-VL: pictures at their own size and aspect ratio, 2 x 2 patches merged to a token, M-RoPE.
+
+Qwen2.5-VL's tower attends in windows, and takes the patches in the order of these windows. Qwen3-VL hands features of
+earlier tower layers to the first layers of the decoder too.
 
 The processor class needs torchvision for its video half, so prompts are built from tokenizer and
 image processor here, which need nothing.
@@ -6,11 +9,12 @@ image processor here, which need nothing.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
 from ..chat_text import render
-from ..errors import Unsupported
 from ..grid import ImageGrid, View
 from ..pixels import to_uint8
 from ..prompt import Prompt
@@ -23,8 +27,8 @@ PAD = "<|image_pad|>"
 
 @families.add("qwen2_vl")
 class Qwen2VL(Family):
-    title = "Qwen2-VL"
-    model_types = ("qwen2_vl", "qwen2_5_vl")
+    title = "Qwen2-VL, Qwen2.5-VL, Qwen3-VL"
+    model_types = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
     capabilities = frozenset(
         {Capability.GENERATE, Capability.GRID, Capability.MULTI_IMAGE, Capability.ATTENTION, Capability.GRADIENTS}
     )
@@ -90,15 +94,24 @@ class Qwen2VL(Family):
         parts.model.model.rope_deltas = None
 
     def tower_places(self, parts: Parts, inputs: Inputs) -> list[TowerPlaces]:
-        """Patches come in the order they are merged in: each token's stand together."""
-        if parts.config.model_type != "qwen2_vl":
-            raise Unsupported("The tower of Qwen2.5-VL attends in windows, in an order of its own, which is not followed here.")
-        found, token, patch, merged = [], 0, 0, parts.image_processor.merge_size**2
-        for image in inputs.images:
-            positions = np.arange(image.tokens * merged).reshape(-1, merged)
-            found.append(TowerPlaces(np.arange(token, token + image.tokens), positions, patch))
-            token, patch = token + image.tokens, patch + image.tokens * merged
+        """Patches come in the order they are merged in: each token's stand together, token after token or window by window."""
+        found, token, patch, merge = [], 0, 0, parts.image_processor.merge_size
+        for i, image in enumerate(inputs.images):
+            _, rows, cols = image.tensors["image_grid_thw"][0].tolist()
+            turn = _turns(parts.config.vision_config, rows // merge, cols // merge)
+            positions = turn[:, None] * merge**2 + np.arange(merge**2)
+            found.append(TowerPlaces(np.arange(token, token + image.tokens), positions, picture=i, offset=patch))
+            token, patch = token + image.tokens, patch + image.tokens * merge**2
         return found
+
+
+def _turns(vision: Any, rows: int, cols: int) -> np.ndarray:
+    """When the tower takes each merged token of a picture, counted from 0: in windows where it has them. int64 [rows * cols]."""
+    if vision.model_type != "qwen2_5_vl_vision":
+        return np.arange(rows * cols)
+    side = vision.window_size // vision.spatial_merge_size // vision.patch_size
+    row, col = np.divmod(np.arange(rows * cols), cols)
+    return np.argsort(np.lexsort((col, row, col // side, row // side)))
 
 
 def _unfold(patches: torch.Tensor, shape: list[int], processor) -> torch.Tensor:

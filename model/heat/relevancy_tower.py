@@ -31,22 +31,28 @@ class RelevancyTower:
         decoder = [layer for layer in layers if layer.role is Role.DECODER]
         tokens = spread(decoder, start_row(subject, words), positive)[subject.visual_columns()]
         scores = torch.zeros_like(tokens)
-        family, parts = subject.vlm.family, subject.vlm.parts
-        for picture, places in enumerate(family.tower_places(parts, subject.inputs)):
-            tower, sample = _of_picture([layer for layer in layers if layer.role is Role.VISION], picture)
-            relevance = torch.zeros(tower[0].call.q.shape[2], device=tokens.device)
-            at = torch.from_numpy(places.positions).to(tokens.device)  # [tokens of the picture, patches of a token]
+        tower = [layer for layer in layers if layer.role is Role.VISION]
+        for places in subject.vlm.family.tower_places(subject.vlm.parts, subject.inputs):
+            at = torch.from_numpy(places.positions).to(tokens.device) + places.offset  # [tokens of the tile, patches of a token]
             mine = torch.from_numpy(places.tokens).to(tokens.device)
+            relevance = torch.zeros(sum(_lengths(tower, tower[0].layer)), device=tokens.device)
             relevance.index_add_(0, at.reshape(-1), (tokens[mine, None] / at.shape[1]).expand_as(at).reshape(-1))
-            found = spread(tower, relevance, positive, sample=sample)
+            found = through_tower(tower, relevance, places.sample)
             scores[mine] = found[at].sum(-1)
         return heat(subject, scores.cpu(), "relevance", choice)
 
 
-def _of_picture(layers: list[Layer], picture: int) -> tuple[list[Layer], int]:
-    """The tower's calls for one picture, and its place in their batch: towers take pictures as samples, or one call each."""
-    if layers[0].call.q.shape[0] > 1:
-        return layers, picture
-    numbers = {layer.layer for layer in layers}
-    by_layer = [[layer for layer in layers if layer.layer == number] for number in sorted(numbers)]
-    return [calls[picture] for calls in by_layer], 0
+def through_tower(layers: list[Layer], relevance: torch.Tensor, sample: int) -> torch.Tensor:
+    """Carry relevance down through the tower's layers: float32 [patches] of one sample of a batch, or of one sequence.
+
+    A tower that takes pictures in one sequence calls attention once for each picture or window of it, in their order.
+    """
+    for number in sorted({layer.layer for layer in layers}, reverse=True):
+        calls = [layer for layer in layers if layer.layer == number]
+        pieces = relevance.split(_lengths(layers, number))
+        relevance = torch.cat([spread([call], piece, positive, sample=sample) for call, piece in zip(calls, pieces, strict=True)])
+    return relevance
+
+
+def _lengths(layers: list[Layer], number: int) -> list[int]:
+    return [layer.call.q.shape[2] for layer in layers if layer.layer == number]

@@ -1,0 +1,132 @@
+"""LLaVA-NeXT: the picture squashed to a tile, then the tiles of the canvas that suits it best, read as one raster.
+
+Rows and columns of the raster that hold only padding are dropped, and a line break stands behind each row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..anyres import Raster, raster
+from ..chat_text import render
+from ..errors import Unsupported
+from ..geometry import squashed_view, trimmed
+from ..grid import ImageGrid, View
+from ..pixels import to_uint8
+from ..prompt import Prompt
+from ..tokens import encode, extend, place_pictures, preprocess, to_device, visual_positions
+from . import families
+from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One picture: the whole of it, its tiles, and the cell of each of its tokens, counted from its first view."""
+
+    whole: View
+    tiles: Raster
+    cell: np.ndarray
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        return (self.whole, *(tile.view for tile in self.tiles.tiles if tile.view is not None))
+
+
+@families.add("llava_next")
+class LlavaNext(Family):
+    title = "LLaVA-NeXT"
+    model_types = ("llava_next",)
+    capabilities = frozenset(
+        {Capability.GENERATE, Capability.GRID, Capability.MULTI_IMAGE, Capability.ATTENTION, Capability.GRADIENTS}
+    )
+    paths = {
+        "vision": "model.vision_tower", "connector": "model.multi_modal_projector",
+        "layers": "model.language_model.layers", "norm": "model.language_model.norm", "head": "lm_head",
+    }  # fmt: skip
+
+    def inputs(self, parts: Parts, prompt: Prompt) -> Inputs:
+        made = [preprocess(parts, image) for image in prompt.images]
+        layouts = self._layouts(parts, [part.image.size for part in prompt.images])
+        for one in made:
+            _check(parts, one["pixel_values"])
+        token = parts.tokenizer.convert_ids_to_tokens(parts.image_token_id)
+        text = render(parts, prompt, plain="USER: {images}{text} ASSISTANT:")
+        text = place_pictures(text, token, [len(layout.cell) for layout in layouts])
+        tensors = extend(parts.model, encode(parts, text), prompt.answer_tokens)
+        if made:
+            tensors["pixel_values"] = _stacked([one["pixel_values"] for one in made])
+            tensors["image_sizes"] = torch.cat([one["image_sizes"] for one in made])
+        tensors = to_device(tensors, parts)
+        ids = tensors["input_ids"][0].tolist()
+        single = []
+        for i, (part, layout) in enumerate(zip(prompt.images, layouts, strict=True)):
+            pixels = tensors["pixel_values"][i : i + 1, : len(layout.tiles.tiles) + 1]
+            alone = {"pixel_values": pixels, "image_sizes": tensors["image_sizes"][i : i + 1]}
+            single.append(ImageInput(part.id, alone, len(layout.cell)))
+        visual, grid = visual_positions(ids, parts.image_token_id), self._grid(prompt, layouts)
+        return Inputs(tensors, ids, visual, grid, tuple(single), pictures=len(made))
+
+    def _layouts(self, parts: Parts, sizes) -> list[Layout]:
+        vision, found = parts.config.vision_config, []
+        side = vision.image_size // vision.patch_size
+        for i, size in enumerate(sizes):
+            whole = trimmed(squashed_view(size, side, side, i), vision.image_size, vision.patch_size)
+            tiles = raster(size, parts.config.image_grid_pinpoints, vision.image_size, vision.patch_size, i)
+            rows = np.pad(np.where(tiles.cell >= 0, tiles.cell + side**2, -1), ((0, 0), (0, 1)), constant_values=-1)
+            found.append(Layout(whole, tiles, np.concatenate([np.arange(side**2), rows.reshape(-1)])))
+        return found
+
+    def _grid(self, prompt: Prompt, layouts: list[Layout]) -> ImageGrid | None:
+        if not layouts:
+            return None
+        cells, start = [], 0
+        for layout in layouts:
+            cells.append(np.where(layout.cell >= 0, layout.cell + start, -1))
+            start += sum(view.rows * view.cols for view in layout.views)
+        views = tuple(view for layout in layouts for view in layout.views)
+        return ImageGrid(views, np.concatenate(cells), tuple(part.image.size for part in prompt.images))
+
+    def seen(self, parts: Parts, inputs: Inputs) -> list[SeenPicture]:
+        if inputs.grid is None:
+            return []
+        found = []
+        for i, layout in enumerate(self._layouts(parts, inputs.grid.sizes)):
+            pictures = to_uint8(inputs.images[i].tensors["pixel_values"][0], parts.image_processor)
+            size = inputs.grid.sizes[i]
+            found.append(SeenPicture(pictures[0], i, layout.whole.name, (0.0, 0.0, float(size[0]), float(size[1]))))
+            for n, (pixels, tile) in enumerate(zip(pictures[1:], layout.tiles.tiles, strict=True)):
+                found.append(SeenPicture(pixels, i, tile.view.name if tile.view else f"tile {n + 1}, padding", tile.box))
+        return found
+
+    def tower_places(self, parts: Parts, inputs: Inputs) -> list[TowerPlaces]:
+        """A token is a patch of its tile, behind the tower's class token where it has one. Line breaks are none."""
+        tower = parts.model.get_submodule(self.paths["vision"])
+        shift = int(any(name.endswith(("class_embedding", "cls_token")) for name, _ in tower.named_parameters()))
+        found, token, sample = [], 0, 0
+        for i, layout in enumerate(self._layouts(parts, inputs.grid.sizes if inputs.grid else ())):
+            start = 0
+            for patches in (np.arange(layout.whole.rows * layout.whole.cols), *(tile.cells for tile in layout.tiles.tiles)):
+                order = np.flatnonzero((layout.cell >= start) & (layout.cell < start + len(patches)))
+                positions = patches[layout.cell[order] - start][:, None] + shift
+                found.append(TowerPlaces(order + token, positions, picture=i, sample=sample))
+                start, sample = start + len(patches), sample + 1
+            token += len(layout.cell)
+        return found
+
+
+def _stacked(pictures: list[torch.Tensor]) -> torch.Tensor:
+    """Tiles of all pictures, [1, n, 3, S, S] each, as one tensor; fewer tiles are filled up with zeros."""
+    most = max(one.shape[1] for one in pictures)
+    return torch.cat([torch.nn.functional.pad(one, (0, 0, 0, 0, 0, 0, 0, most - one.shape[1])) for one in pictures])
+
+
+def _check(parts: Parts, pixels: torch.Tensor) -> None:
+    side = parts.config.vision_config.image_size
+    if tuple(pixels.shape[-2:]) != (side, side):
+        raise Unsupported(
+            f"This checkpoint's image processor makes tiles of {pixels.shape[-1]} x {pixels.shape[-2]} pixels, and its tower "
+            f"takes {side} x {side}. Where they look is not known here."
+        )
