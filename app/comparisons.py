@@ -6,8 +6,6 @@ checkpoint gave which of its answers, nor what would give that away.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,8 +19,6 @@ from .store import Store
 RATER = "local"
 SEALED = "This answer is part of a blind comparison that waits for its vote. Vote in Compare, or reveal it there."
 HIDDEN = "hidden until the vote"
-VOTE_FIELDS = ("comparison", "session", "voted_at", "blind", "kind", "question", "columns", "outcome", "winner", "reasons",
-               "waited_ms")  # fmt: skip
 MAX_LISTED = 10_000
 
 
@@ -92,33 +88,6 @@ def votes(store: Store, session: str = "") -> list[Vote]:
         {"session": session, "most": MAX_LISTED},
     )
     return [_vote(row) for row in found]
-
-
-def as_json(found: Sequence[Vote]) -> str:
-    """Votes as a JSON list of objects with the fields of `Vote`."""
-    return json.dumps([_plain(vote) for vote in found], ensure_ascii=False, indent=1)
-
-
-def as_csv(found: Sequence[Vote]) -> str:
-    """Votes as CSV with a heading; columns and reasons are joined by " | ". What begins like a formula gets an apostrophe."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(VOTE_FIELDS)
-    for vote in found:
-        plain = _plain(vote)
-        cells = (plain[name] for name in VOTE_FIELDS)
-        writer.writerow([_cell(" | ".join(value) if isinstance(value, list) else value) for value in cells])
-    return out.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    """A text that a spreadsheet would compute is made to stay a text."""
-    return "'" + value if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
-
-
-def _plain(vote: Vote) -> dict[str, Any]:
-    found = {name: getattr(vote, name) for name in VOTE_FIELDS}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
 
 _ALL = f"""SELECT k.*, v.outcome, v.reasons FROM comparisons k

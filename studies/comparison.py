@@ -1,8 +1,11 @@
-"""A comparison of answers side by side, and a vote on it, as plain data. `app.comparisons` keeps them, the Compare tab shows them."""
+"""A comparison of answers side by side, and a vote on it, as plain data. `app.comparisons` keeps them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +14,19 @@ LETTERS = "ABCD"
 """Names of the columns, in the order shown."""
 REASONS = ("correct", "sees more", "makes things up", "better located", "clearer", "shorter", "follows the question")
 """Why an answer was preferred, or not: the tags that a vote may carry."""
+FIELDS = (
+    "comparison",
+    "session",
+    "voted_at",
+    "blind",
+    "kind",
+    "question",
+    "columns",
+    "outcome",
+    "winner",
+    "reasons",
+    "waited_ms",
+)
 
 
 @dataclass(frozen=True)
@@ -61,3 +77,29 @@ class Vote:
     winner: str
     reasons: tuple[str, ...]
     waited_ms: float | None
+
+
+def as_json(votes: Sequence[Vote]) -> str:
+    """Votes as a JSON list of objects with the fields of `Vote`."""
+    return json.dumps([_plain(vote) for vote in votes], ensure_ascii=False, indent=1)
+
+
+def as_csv(votes: Sequence[Vote]) -> str:
+    """Votes as CSV with a heading; columns and reasons are joined by " | ". What begins like a formula gets an apostrophe."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(FIELDS)
+    for vote in votes:
+        cells = (_plain(vote)[name] for name in FIELDS)
+        writer.writerow([_cell(" | ".join(value) if isinstance(value, list) else value) for value in cells])
+    return out.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """A text that a spreadsheet would compute is made to stay a text."""
+    return "'" + value if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+def _plain(vote: Vote) -> dict[str, Any]:
+    found = {name: getattr(vote, name) for name in FIELDS}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}

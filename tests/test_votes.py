@@ -13,13 +13,12 @@ import pytest
 from store_fixtures import OTHER, TINY, rows, says, turn
 from test_migrations import NAMES, old_log
 
-from app.comparisons import as_csv, as_json
 from app.export import export_zip, import_session
 from app.history import History
 from app.store import Store
 from model.errors import InputError
 from model.recorder import new_id
-from studies.comparison import Comparison, Side
+from studies.comparison import Comparison, Side, as_csv, as_json
 
 
 @pytest.fixture
