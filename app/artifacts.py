@@ -1,6 +1,6 @@
 """What was made of a run and kept with it: heat maps, for one. The numbers lie in blobs, what they are in the row.
 
-An artifact goes with its run; see `cleanup`. Sessions that are exported do not carry artifacts: they can be made again.
+An artifact goes with its run: when that is deleted (`cleanup`), and into the export of its session (`export`, `restore`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from . import rows
 from .store import Store
 
 MOST_OF_A_RUN = 500
+MEDIA_TYPE = "application/octet-stream"
 
 
 @dataclass(frozen=True)

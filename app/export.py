@@ -1,19 +1,18 @@
 """A session as a folder or a zip that a person can read and `restore.import_session` brings back.
 
-    README.md      how it was made and what is in it
-    session.md     the conversation, to be read
-    session.json   the session's name, settings, and the turn it stands at
-    runs.jsonl     one JSON object per run
-    images/        the pictures, by the sha256 of their bytes
-
-Artifacts such as traces stay out: they can be computed again from the run.
+README.md      how it was made and what is in it
+session.md     the conversation, to be read
+session.json   the session's name, settings, and the turn it stands at
+runs.jsonl     one JSON object per run
+images/        the pictures, by the sha256 of their bytes
+artifacts/     what was made of the runs and kept, maps above all, by the sha256 of their bytes
 """
 
 from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,8 @@ from .restore import import_session
 __all__ = ["FORMAT", "export_session", "export_zip", "import_session"]
 
 FORMAT = 1
+MOST_ARTIFACTS, MOST_ARTIFACT_BYTES = 8_000, 300_000_000
+"""An export carries so many files of artifacts, the newest first: beyond it, it could not be read back."""
 SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif",
             "image/bmp": "bmp", "image/tiff": "tiff"}  # fmt: skip
 _COPIED = ("id", "parent_run_id", "panel", "status", "error", "started_at", "answer_prefix", "prompt_tokens", "reused_tokens",
@@ -35,6 +36,9 @@ _SQL = f"""SELECT r.*, c.spec, c.family, c.parameters, c.weights, a.parts AS ans
     FROM runs r JOIN checkpoints c ON c.id = r.checkpoint_id LEFT JOIN messages a ON a.id = r.answer_id
     LEFT JOIN ratings t ON t.run_id = r.id AND t.rater = '{RATER}'
     WHERE r.session_id = ? ORDER BY r.started_at, r.rowid"""
+
+_KEPT = """SELECT a.run_id, a.kind, a.name, a.id, a.size_bytes, a.meta FROM artifacts a JOIN runs r ON r.id = a.run_id
+    WHERE r.session_id = ? ORDER BY a.rowid DESC"""
 
 
 def export_session(history: History, session_id: str, folder: Path) -> Path:
@@ -67,8 +71,9 @@ def _files(history: History, session_id: str) -> Iterator[tuple[str, bytes]]:
     """Every file of an export, by name."""
     with history.store.snapshot():
         session = history.session(session_id)
-        images = _images(history, session_id)
-        runs = [_run(history, row, images) for row in history.store.read(_SQL, [session_id])]
+        images, artifacts = _images(history, session_id), _artifacts(history, session_id)
+        runs = [_run(history, row, images, artifacts.get(row["id"], [])) for row in history.store.read(_SQL, [session_id])]
+        kept = history.store.read(_KEPT, [session_id])
     about = {"format": FORMAT, "id": session.id, "name": session.name, "started_at": session.started_at,
              "client": session.client, "app_version": session.app_version, "settings": dict(session.settings),
              "current_run_id": session.current_run_id}  # fmt: skip
@@ -82,11 +87,16 @@ def _files(history: History, session_id: str) -> Iterator[tuple[str, bytes]]:
             missing += 1
         else:
             yield image["file"], data
-    yield "README.md", _readme(about, len(runs), len(images), missing).encode()
+    for name in sorted({one["file"] for of_run in artifacts.values() for one in of_run}):
+        data = _read(history, name.removeprefix("artifacts/").removesuffix(".bin"))
+        if data is not None:
+            yield name, data
+    lost = len(kept) - sum(map(len, artifacts.values()))
+    yield "README.md", _readme(about, len(runs), len(images), missing, len(kept) - lost, lost).encode()
 
 
 def _read(history: History, sha: str) -> bytes | None:
-    """The bytes of a picture, None where its file is gone."""
+    """The bytes of a file, None where it is gone."""
     try:
         with history.store.blobs.open(sha) as file:
             return file.read()
@@ -112,7 +122,32 @@ def _images(history: History, session_id: str) -> dict[str, dict[str, str]]:
     }
 
 
-def _run(history: History, row: Mapping[str, Any], images: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+def _artifacts(history: History, session_id: str) -> dict[str, list[dict[str, Any]]]:
+    """What is kept of each run, the oldest first, each with the name of its file in the export; only what has its file."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    files: set[str] = set()
+    size_bytes = 0
+    for row in history.store.read(_KEPT, [session_id]):
+        new = row["id"] not in files
+        if new and (len(files) >= MOST_ARTIFACTS or size_bytes + row["size_bytes"] > MOST_ARTIFACT_BYTES):
+            break
+        if row["id"] not in history.store.blobs:
+            continue
+        files.add(row["id"])
+        size_bytes += row["size_bytes"] if new else 0
+        one = {
+            "kind": row["kind"],
+            "name": row["name"],
+            "file": f"artifacts/{row['id']}.bin",
+            "meta": json.loads(row["meta"] or "{}"),
+        }
+        found.setdefault(row["run_id"], []).insert(0, one)
+    return found
+
+
+def _run(
+    history: History, row: Mapping[str, Any], images: Mapping[str, Mapping[str, str]], artifacts: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """A line of runs.jsonl."""
     chain = history.messages(row["prompt_id"])
     boxes = history.store.read(
@@ -131,6 +166,7 @@ def _run(history: History, row: Mapping[str, Any], images: Mapping[str, Mapping[
         "tokens": json.loads(row["tokens"] or "[]"),
         "rating": row["rating"],
         "boxes": [{**box, "image_id": images[box["image_id"]]["file"] if box["image_id"] else None} for box in boxes],
+        "artifacts": list(artifacts),
         "versions": json.loads(row["versions"] or "{}"),
     }
 
@@ -141,15 +177,18 @@ def _part(part: rows.Part, images: Mapping[str, Mapping[str, str]]) -> rows.Part
     return {**part, "image": images[part["image"]]["file"], "name": images[part["image"]]["name"]}
 
 
-def _readme(about: Mapping[str, Any], runs: int, images: int, missing: int) -> str:
+def _readme(about: Mapping[str, Any], runs: int, images: int, missing: int, artifacts: int, left: int) -> str:
     name = span(about["name"] or about["id"])
     lost = f"\n{missing} of the pictures were missing from the log and are missing here.\n" if missing else ""
-    return f"""Made by Fovea on {rows.now()[:16]} UTC from the session {name}: {runs} runs, {images} pictures.
+    lost += f"\n{left} of the things kept with runs are left out: their files were gone, or they were too many.\n" if left else ""
+    many = f"{runs} runs, {images} pictures, {artifacts} things kept with runs"
+    return f"""Made by Fovea on {rows.now()[:16]} UTC from the session {name}: {many}.
 {lost}
 - `session.md`: the conversation, to be read.
 - `runs.jsonl`: one run per line, as JSON: messages, answer, tokens with log-probabilities, options, checkpoint, times.
 - `session.json`: the session's name and settings.
 - `images/`: the pictures, named by the sha256 of their bytes.
+- `artifacts/`: maps and what else was kept with runs, named likewise. `runs.jsonl` says what each is and how its numbers lie.
 
 Fovea reads this folder, or a zip of it, back as a new session. The runs were found with:
 

@@ -22,6 +22,7 @@ from . import artifacts, cleanup, comparisons, rows, search
 from .comparisons import SEALED
 from .past import RunRecord, RunRow, Session, run_row
 from .store import Store
+from .trials import Trials
 
 RATER = "local"
 MAX_THREAD = 10_000
@@ -189,7 +190,7 @@ class History:
 
     def keep(self, run_id: str, kind: str, name: str, data: bytes, meta: Mapping[str, Any]) -> bool:
         """Keeps bytes with a run, in place of what had that name; False where the run is gone or holds too many."""
-        return artifacts.keep(self.store, (run_id, kind, name), data, "application/octet-stream", meta)
+        return artifacts.keep(self.store, (run_id, kind, name), data, artifacts.MEDIA_TYPE, meta)
 
     def kept(self, run_id: str, kind: str) -> list[artifacts.Artifact]:
         """What is kept of a run, the oldest first."""
@@ -221,6 +222,11 @@ class History:
     def votes(self, session: str = "") -> list[Vote]:
         """All votes, or those of one session, the oldest first."""
         return comparisons.votes(self.store, session)
+
+    @property
+    def trials(self) -> Trials:
+        """What studies wrote down."""
+        return Trials(self.store)
 
     def delete_runs(self, ids: Iterable[str]) -> cleanup.Deleted:
         """Deletes these runs, and the messages and pictures that nothing else refers to."""

@@ -10,19 +10,24 @@ from model.errors import InputError
 from model.options import Options
 
 from . import rows
+from .artifacts import MOST_OF_A_RUN
 from .fields import Fields
 
 STATUSES = ("done", "stopped", "failed", "running")
 UNFINISHED = "It was still running when the session was exported."
 _CHOICES = {"dtype": get_args(Dtype), "quantization": get_args(Quantization), "attention": get_args(Attention)}
 _ROLES = ("system", "user", "assistant")
+MAX_NAME, MAX_META = 200, 200_000
 _COUNTS = ("prompt_tokens", "reused_tokens", "visual_tokens", "cached_images", "new_tokens")
 _TIMES = ("queued_ms", "prefill_ms", "decode_ms")
 
 
 @dataclass(frozen=True)
 class Line:
-    """One run of an export. Pictures are named by their file in the export; `images` maps these to their own names."""
+    """One run of an export. Pictures are named by their file in the export; `images` maps these to their own names.
+
+    `artifacts` are kind, name and meta of what was kept with the run, and the name of its `file`.
+    """
 
     run: dict[str, Any]
     checkpoint: dict[str, Any]
@@ -32,6 +37,7 @@ class Line:
     note: str
     boxes: tuple[dict[str, Any], ...]
     images: dict[str, str]
+    artifacts: tuple[dict[str, Any], ...]
 
 
 def read_line(line: Fields) -> Line:
@@ -42,7 +48,8 @@ def read_line(line: Fields) -> Line:
     rating = line.count("rating")
     if rating not in (None, -1, 0, 1):
         raise line.wrong("rating", "-1, 0, 1 or null")
-    return Line(_run(line), _checkpoint(line), turns, line.text("answer"), rating, line.text("note") or "", boxes, images)
+    return Line(_run(line), _checkpoint(line), turns, line.text("answer"), rating, line.text("note") or "", boxes, images,
+                _artifacts(line))  # fmt: skip
 
 
 def _run(line: Fields) -> dict[str, Any]:
@@ -119,6 +126,20 @@ def _box(box: Fields, images: dict[str, str]) -> dict[str, Any]:
         images.setdefault(file, "")
     numbers = {name: box.number(name) for name in ("x0", "y0", "x1", "y1", "score")}
     return {"image_id": file, "label": box.text("label"), "said": box.text("said"), **numbers}
+
+
+def _artifacts(line: Fields) -> tuple[dict[str, Any], ...]:
+    found = []
+    for item in line.items("artifacts"):
+        one = Fields(item, f"{line.where}, an artifact")
+        named = {name: one.required(name) for name in ("kind", "name", "file")}
+        meta = rows.to_json(one.object("meta"))
+        if max(len(named["kind"]), len(named["name"])) > MAX_NAME or len(meta) > MAX_META:
+            raise one.wrong("name", f"a name of at most {MAX_NAME} characters with at most {MAX_META:,} that say what it is")
+        found.append({**named, "meta": meta})
+    if len(found) > MOST_OF_A_RUN or len({(one["kind"], one["name"]) for one in found}) < len(found):
+        raise line.wrong("artifacts", f"at most {MOST_OF_A_RUN} things, each of its own name")
+    return tuple(found)
 
 
 def _token_ids(line: Fields) -> list[int]:

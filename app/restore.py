@@ -22,6 +22,7 @@ from model.recorder import new_id
 
 from . import rows
 from .archive import Members, open_export
+from .artifacts import MEDIA_TYPE
 from .cleanup import sweep
 from .fields import Fields
 from .history import RATER, History
@@ -31,15 +32,17 @@ from .trouble import LogError
 MAX_RUNS = 100_000
 MAX_NAME = 200
 _IMAGE = re.compile(r"images/([0-9a-f]{64})\.[a-z]{3,4}")
+_ARTIFACT = re.compile(r"artifacts/([0-9a-f]{64})\.bin")
 
 
 @dataclass(frozen=True)
 class _Export:
-    """An export that is fit to be written down. `images` are rows by the name of their file."""
+    """An export that is fit to be written down. `images` are rows by the name of their file, `artifacts` sizes in bytes."""
 
     about: Fields
     lines: tuple[Line, ...]
     images: Mapping[str, Mapping[str, Any]]
+    artifacts: Mapping[str, int]
 
 
 def import_session(history: History, source: Path) -> str:
@@ -52,8 +55,8 @@ def import_session(history: History, source: Path) -> str:
         export = _checked(files)
         try:
             with history.store.write() as db:
-                for name in export.images:
-                    history.store.blobs.put(_image_bytes(files, name))
+                for name in (*export.images, *export.artifacts):
+                    history.store.blobs.put(_bytes(files, name))
                 return _write(db, export)
         except BaseException:
             with suppress(LogError):
@@ -73,18 +76,34 @@ def _checked(files: Members) -> _Export:
     if len(ids) != len(lines):
         raise InputError("Two lines of runs.jsonl have the same id. Export the session again.")
     names = {image: name for line in lines for image, name in line.images.items()}
-    return _Export(about, lines, {image: _image_row(files, image, name) for image, name in names.items()})
+    kept = dict.fromkeys(artifact["file"] for line in lines for artifact in line.artifacts)
+    images = {image: _image_row(files, image, name) for image, name in names.items()}
+    for name in kept:
+        if not _ARTIFACT.fullmatch(name):
+            raise InputError(
+                f"runs.jsonl names the artifact {name[:80]!r}, not artifacts/<sha256>.bin. Export the session again."
+            )
+    return _Export(about, lines, images, {name: len(_bytes(files, name)) for name in kept})
 
 
 def _image_bytes(files: Members, name: str) -> bytes:
-    """The bytes of a picture, which are what its name says."""
-    match = _IMAGE.fullmatch(name)
-    if not match:
+    """The bytes of a picture. Raises InputError for a name that is none of a picture."""
+    if not _IMAGE.fullmatch(name):
         raise InputError(f"runs.jsonl names the picture {name[:80]!r}, not images/<sha256>.<suffix>. Export the session again.")
+    return _bytes(files, name)
+
+
+def _bytes(files: Members, name: str) -> bytes:
+    """The bytes of a file that is named by their sha256, which are what its name says."""
     data = files.read(name)
-    if hashlib.sha256(data).hexdigest() != match[1]:
-        raise InputError(f"The picture {name[:30]!r} has changed since it was exported. Export the session again.")
+    if hashlib.sha256(data).hexdigest() != _sha(name):
+        what = "picture" if name.startswith("images/") else "artifact"
+        raise InputError(f"The {what} {name[:30]!r} has changed since it was exported. Export the session again.")
     return data
+
+
+def _sha(name: str) -> str:
+    return name.rpartition("/")[2].partition(".")[0]
 
 
 def _image_row(files: Members, name: str, source: str) -> dict[str, Any]:
@@ -114,13 +133,14 @@ def _write(db: Database, export: _Export) -> str:
             groups[group] = new_id() if _is_there(db, "group_id", group) else group
         parent = runs.get(run["parent_run_id"])  # one that comes later in the file is none, so there are no circles
         own = {"id": fresh, "session_id": session, "group_id": groups.get(group), "parent_run_id": parent}
-        _write_run(db, line, run | own, export.images)
+        _write_run(db, line, run | own, export)
         runs[run["id"]] = fresh
     rows.change(db, "sessions", session, {"current_run_id": runs.get(about.text("current_run_id") or "")})
     return session
 
 
-def _write_run(db: Database, line: Line, run: Mapping[str, Any], images: Mapping[str, Mapping[str, Any]]) -> None:
+def _write_run(db: Database, line: Line, run: Mapping[str, Any], export: _Export) -> None:
+    images = export.images
     rows.add(db, "checkpoints", line.checkpoint)
     prompt = rows.chain((role, [_part(part, images) for part in parts]) for role, parts in line.turns)
     prompt_id = prompt[-1].id if prompt else None
@@ -135,6 +155,11 @@ def _write_run(db: Database, line: Line, run: Mapping[str, Any], images: Mapping
     for position, box in enumerate(line.boxes):
         image = images[box["image_id"]]["id"] if box["image_id"] else None
         rows.add(db, "boxes", {**box, "run_id": run["id"], "position": position, "image_id": image})
+    for artifact in line.artifacts:
+        file = artifact["file"]
+        row = {"run_id": run["id"], "kind": artifact["kind"], "name": artifact["name"], "id": _sha(file),
+               "media_type": MEDIA_TYPE, "size_bytes": export.artifacts[file], "meta": artifact["meta"]}  # fmt: skip
+        rows.add(db, "artifacts", row)
 
 
 def _is_there(db: Database, column: str, value: str) -> bool:

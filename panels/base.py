@@ -17,6 +17,7 @@ from model.errors import CheckpointError, InputError
 from model.families.base import Capability
 from model.prompt import ImagePart
 from model.recorder import new_id
+from studies.base import TrialLog
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -77,6 +78,8 @@ class SessionState:
 class History(Protocol):
     """The log as panels read it. `app.history.History` is the implementation; see its docstrings."""
 
+    @property
+    def trials(self) -> TrialLog: ...
     def sessions(self, limit: int = 100) -> Sequence[Any]: ...
     def session(self, id: str) -> Any: ...
     def new_session(self, name: str = "", client: str = "") -> str: ...

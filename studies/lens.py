@@ -6,9 +6,12 @@ lens's and TAM's map of a color or a shape is compared with the mask of all thin
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +19,7 @@ import numpy as np
 from model import Checkpoint, Core, ask, parse_spec
 from model.checkpoint import builtin_folders
 from model.errors import InputError, Unsupported
+from model.events import Event, Found, Share
 from model.families.base import Capability
 from model.heat import heat_methods
 from model.heat.base import Choice
@@ -23,7 +27,7 @@ from model.progress import Run
 from model.subject import Subject
 
 from . import studies
-from .base import Report, Tell
+from .base import Outcome, Report, Tell, Trial, TrialLog
 from .cases import VALUES, Case, drawn_cases
 from .localisation import located, target
 from .metrics import Figure, bootstrap_mean
@@ -88,28 +92,84 @@ def _how(found: LensHealth, name: str) -> str:
 
 def lens_health(core: Core, checkpoint: Checkpoint, scenes: int = SCENES) -> LensHealth:
     """Measure how the lens and TAM lie on what is there. A trace a scene. Raises CheckpointError, InputError for no scenes."""
+    return next(event.value for event in lens_events(core, checkpoint, scenes) if isinstance(event, Found))
+
+
+def lens_events(
+    core: Core, checkpoint: Checkpoint, scenes: int = SCENES, log: TrialLog | None = None
+) -> Generator[Event | Share | Found[LensHealth], None, None]:
+    """The measurement as it goes on: what loading says, a Share after each scene, Found at the end.
+
+    With a `log` each scene is written down, and those that are there are not measured again. Closing it ends it.
+    """
     if scenes < 2:
         raise InputError(f"{scenes} scenes give no interval. Ask for more.")
-    for _ in core.load(checkpoint):
-        pass
-    values: dict[str, list[float]] = {name: [] for name in METHODS}
-    refused: dict[str, str] = {}
-    able = core.capabilities(checkpoint)
-    if not {Capability.GRID, Capability.ATTENTION} <= able:
+    yield from core.load(checkpoint)
+    if not {Capability.GRID, Capability.ATTENTION} <= core.capabilities(checkpoint):
         reason = f"{checkpoint.name} has no visual tokens whose states could be read."
-        return LensHealth({}, dict.fromkeys(METHODS, reason))
-    for case in lens_cases(scenes):
+        yield Found(LensHealth({}, dict.fromkeys(METHODS, reason)))
+        return
+    study = study_of(checkpoint, core.vlm(checkpoint).weights)
+    found = {} if log is None else logged(log, study)
+    for i, case in enumerate(lens_cases(scenes)):
+        if i in found:
+            continue
+        yield Share(i / scenes)
+        with closing(
+            core.examine(checkpoint, ask(case.question, case.picture), case.truth, partial(_aurocs, case=case))
+        ) as events:
+            for event in events:
+                if isinstance(event, Found):
+                    found[i] = event.value
+                else:
+                    yield Share((i + event.share) / scenes) if isinstance(event, Share) else event
+        if i not in found:  # it was stopped
+            return
+        if log is not None:
+            log.record(study, _trial(checkpoint, i), _outcome(found[i]))
+    yield Share(1.0)
+    yield Found(_health([found[i] for i in range(scenes)]))
 
-        def work(subject: Subject, run: Run, case: Case = case) -> dict[str, float | str]:
-            return _aurocs(subject, case, run)
 
-        answer = case.truth
-        for name, value in core.examined(checkpoint, ask(case.question, case.picture), answer, work).items():
-            if isinstance(value, str):
-                refused[name] = value
-            elif not math.isnan(value):
-                values[name].append(value)
-    return LensHealth({name: bootstrap_mean(v) for name, v in values.items() if v and name not in refused}, refused)
+def study_of(checkpoint: Checkpoint, weights: str) -> str:
+    """The id under which scenes of a checkpoint with these weights are written down; by its name where they have no hash."""
+    return f"lens-{weights or checkpoint.id}"
+
+
+def logged(log: TrialLog, study: str) -> dict[int, dict[str, float | str]]:
+    """What is written down of each scene: AUROC by method, nan where it has none, or why there is none."""
+    found = {}
+    for row in log.table(study):
+        if row["status"] == "done":
+            refused = json.loads(row["output"] or "{}")
+            values = {name: math.nan if value is None else value for name, value in row["scores"].items()}
+            found[int(row["item"]["scene"])] = values | refused
+    return found
+
+
+def logged_health(log: TrialLog, checkpoint: Checkpoint, weights: str, scenes: int = SCENES) -> LensHealth | None:
+    """The health of a checkpoint with these weights as it was written down; None where it was not, or not to the end."""
+    found = logged(log, study_of(checkpoint, weights))
+    return _health([found[i] for i in range(scenes)]) if all(i in found for i in range(scenes)) else None
+
+
+def _trial(checkpoint: Checkpoint, scene: int) -> Trial:
+    return Trial(f"scene-{scene:04}", checkpoint, "lens", {"scene": scene})
+
+
+def _outcome(found: Mapping[str, float | str]) -> Outcome:
+    refused = {name: value for name, value in found.items() if isinstance(value, str)}
+    return Outcome(json.dumps(refused), {name: value for name, value in found.items() if not isinstance(value, str)})
+
+
+def _health(scenes: Sequence[Mapping[str, float | str]]) -> LensHealth:
+    refused = {name: value for scene in scenes for name, value in scene.items() if isinstance(value, str)}
+    values = {
+        name: [value for scene in scenes if isinstance(value := scene[name], float) and not math.isnan(value)]
+        for name in METHODS
+        if name not in refused
+    }
+    return LensHealth({name: bootstrap_mean(v) for name, v in values.items() if v}, refused)
 
 
 def lens_cases(scenes: int) -> Iterator[Case]:
@@ -124,14 +184,14 @@ def lens_cases(scenes: int) -> Iterator[Case]:
             yield Case(case.picture, case.question, case.truth, case.others, mask, case.kind, case.scene, tuple(alike))
 
 
-def _aurocs(subject: Subject, case: Case, run: Run) -> dict[str, float | str]:
+def _aurocs(subject: Subject, run: Run, case: Case) -> dict[str, float | str]:
     """AUROC by method, or why there is none. The words are all tokens of the answer."""
     words = tuple(range(len(subject.answer_ids)))
     found: dict[str, float | str] = {}
     for name in METHODS:
         try:
             scores = heat_methods[name](subject, words, Choice(), run).scores
-            found[name] = located(np.nan_to_num(scores), target(subject.inputs.grid, case.mask)).auroc
+            found[name] = float(located(np.nan_to_num(scores), target(subject.inputs.grid, case.mask)).auroc)
         except Unsupported as error:
             found[name] = str(error)
     return found

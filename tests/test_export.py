@@ -17,7 +17,7 @@ import pytest
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from app import archive
+from app import archive, export
 from app.export import export_session, export_zip, import_session
 from app.history import History
 from app.markdown import fence, span
@@ -92,6 +92,114 @@ def everything(history: History, session: str) -> list[tuple]:
          [{**box, "run_id": ids[box["run_id"]]} for box in boxes if box["run_id"] == r.row.id])
         for r in records
     ]  # fmt: skip
+
+
+class TestArtifacts:
+    """What was made of runs and kept goes along and comes back."""
+
+    MAP = {"method": "attention", "words": [0], "said": "re\u0301d \ud800", "layer": None, "unit": "attention"}
+
+    @pytest.fixture
+    def with_maps(self, history, session):
+        history.keep("one", "heat", "first", b"\x00\x01\x02\x03", self.MAP)
+        history.keep("one", "patches", "second", b"same", {"map": "alike", "tokens": [3]})
+        history.keep("three", "heat", "first", b"same", {})
+        return session
+
+    def kept(self, history, session):
+        found = history.store.read("SELECT id FROM runs WHERE session_id = ? ORDER BY rowid", [session])
+        return [
+            [(a.kind, a.name, dict(a.meta), a.media_type, a.size_bytes, history.kept_bytes(r["id"], kind, a.name)[1])
+             for kind in ("heat", "patches") for a in history.kept(r["id"], kind)]
+            for r in found
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize("how", ["folder", "zip"])
+    def test_they_come_back_with_their_runs(self, history, elsewhere, with_maps, tmp_path, how):
+        if how == "zip":
+            out = export_zip(history, with_maps, tmp_path / "out.zip")
+        else:
+            out = export_session(history, with_maps, tmp_path / "out")
+        again = import_session(elsewhere, out)
+        before = self.kept(history, with_maps)
+        assert self.kept(elsewhere, again) == before
+        assert [len(of_run) for of_run in before] == [2, 0, 1, 0, 0]
+        assert before[0][0][5] == b"\x00\x01\x02\x03"
+        assert before[0][0][2]["said"] == self.MAP["said"]
+
+    def test_into_the_same_log_they_are_of_the_new_runs(self, history, with_maps, tmp_path):
+        again = import_session(history, export_session(history, with_maps, tmp_path / "out"))
+        assert self.kept(history, again) == self.kept(history, with_maps)
+        history.delete_session(with_maps)
+        assert [len(of_run) for of_run in self.kept(history, again)] == [2, 0, 1, 0, 0]
+
+    def test_files_are_named_by_what_they_hold_once_each(self, history, with_maps, tmp_path):
+        folder = export_session(history, with_maps, tmp_path / "out")
+        files = {path.name: path.read_bytes() for path in (folder / "artifacts").iterdir()}
+        assert sorted(files.values()) == [b"\x00\x01\x02\x03", b"same"]
+        assert all(name == hashlib.sha256(data).hexdigest() + ".bin" for name, data in files.items())
+        assert "3 things kept with runs" in (folder / "README.md").read_text()
+
+    def test_the_newest_are_carried_where_they_are_too_many(self, history, elsewhere, with_maps, tmp_path, monkeypatch):
+        history.keep("two", "heat", "last", b"newest", {})
+        monkeypatch.setattr(export, "MOST_ARTIFACTS", 2)
+        folder = export_session(history, with_maps, tmp_path / "out")
+        assert "1 of the things kept with runs are left out" in (folder / "README.md").read_text()
+        found = self.kept(elsewhere, import_session(elsewhere, folder))
+        assert [[one[1] for one in of_run] for of_run in found] == [["second"], ["last"], ["first"], [], []]
+
+    def test_one_whose_file_is_gone_is_left_out_and_told(self, history, elsewhere, with_maps, tmp_path):
+        history.store.blobs.delete(hashlib.sha256(b"same").hexdigest())
+        folder = export_session(history, with_maps, tmp_path / "out")
+        assert "2 of the things kept with runs are left out" in (folder / "README.md").read_text()
+        import_session(elsewhere, folder)
+        assert [a.name for a in elsewhere.kept("one", "heat")] == ["first"]
+        assert elsewhere.kept("one", "patches") == elsewhere.kept("three", "heat") == []
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"file": "../evil.bin"}, "not artifacts/<sha256>.bin"),
+            ({"file": "artifacts/" + "0" * 64 + ".bin"}, "lacks 'artifacts/000"),
+            ({"file": "images/x.png"}, "not artifacts/<sha256>.bin"),
+            ({"kind": ""}, "It must be a text"),
+            ({"kind": "h" * 201}, "at most 200 characters"),
+            ({"meta": [1]}, "It must be an object"),
+            ({"meta": {"x": "y" * 200_001}}, "at most 200,000 that say"),
+        ],
+    )
+    def test_what_is_not_as_it_should_be_is_refused_and_the_log_stays(
+        self, history, elsewhere, with_maps, tmp_path, change, words
+    ):
+        folder = export_session(history, with_maps, tmp_path / "out")
+        runs = lines(folder)
+        runs[0]["artifacts"][0] |= change
+        (folder / "runs.jsonl").write_text("".join(json.dumps(run) + "\n" for run in runs))
+        with pytest.raises(InputError, match=words):
+            import_session(elsewhere, folder)
+        assert elsewhere.sessions() == []
+        assert list(elsewhere.store.blobs.names()) == []
+
+    def test_one_that_has_changed_is_refused(self, history, elsewhere, with_maps, tmp_path):
+        folder = export_session(history, with_maps, tmp_path / "out")
+        next((folder / "artifacts").iterdir()).write_bytes(b"other")
+        with pytest.raises(InputError, match=r"The artifact .* has changed"):
+            import_session(elsewhere, folder)
+
+    def test_two_of_one_name_and_too_many_are_refused(self, history, elsewhere, with_maps, tmp_path):
+        folder = export_session(history, with_maps, tmp_path / "out")
+        runs = lines(folder)
+        runs[0]["artifacts"] *= 2
+        (folder / "runs.jsonl").write_text("".join(json.dumps(run) + "\n" for run in runs))
+        with pytest.raises(InputError, match="at most 500 things, each of its own name"):
+            import_session(elsewhere, folder)
+
+    def test_an_export_from_before_has_none(self, history, elsewhere, session, tmp_path):
+        folder = export_session(history, session, tmp_path / "out")
+        runs = [{k: v for k, v in run.items() if k != "artifacts"} for run in lines(folder)]
+        (folder / "runs.jsonl").write_text("".join(json.dumps(run) + "\n" for run in runs))
+        again = import_session(elsewhere, folder)
+        assert self.kept(elsewhere, again) == [[], [], [], [], []]
 
 
 class TestExport:
