@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -64,6 +65,22 @@ class ImageGrid:
         """Which source image each cell belongs to. int64 [cells]."""
         return np.concatenate([np.full(v.rows * v.cols, v.image) for v in self.views]) if self.views else np.zeros(0, np.int64)
 
+    def homes(self) -> np.ndarray:
+        """The cell each token stands for: its own, or the one it draws on most where places are mixed. int64 [T], -1 for none."""
+        return self.cell if self.mixing is None or not self.mixing.shape[1] else self.mixing.argmax(1)
+
+    def tokens_of(self, cells: Sequence[int]) -> np.ndarray:
+        """Which tokens look at one of these cells; where places are mixed, those that draw on one more than any other does.
+
+        bool [T]. A cell that there is not has none.
+        """
+        wanted = np.asarray([cell for cell in cells if 0 <= cell < len(self.cells())], np.int64)
+        if self.mixing is None:
+            return np.isin(self.cell, wanted)
+        found = np.zeros(self.tokens, bool)
+        found[self.mixing[:, wanted].argmax(0)] = True
+        return found
+
     def per_cell(self, scores: np.ndarray) -> np.ndarray:
         """Token scores [T] as cell scores float64 [cells]; nan where no token looks."""
         scores = np.asarray(scores, np.float64)
@@ -96,14 +113,14 @@ class ImageGrid:
         return np.where(count > 0, heat / np.maximum(count, 1), np.nan).astype(np.float32)
 
     def tokens_in(self, box: Box, image: int = 0) -> np.ndarray:
-        """Indices of the tokens whose cell overlaps a box drawn on a source image. int64, ascending."""
+        """Indices of the tokens that look at a cell which overlaps a box drawn on a source image. int64, ascending."""
         cells, owners = self.cells(), self.owners()
         overlap = (
             (np.minimum(cells[:, 2], box.x1) > np.maximum(cells[:, 0], box.x0))
             & (np.minimum(cells[:, 3], box.y1) > np.maximum(cells[:, 1], box.y0))
             & (owners == image)
         )
-        return np.flatnonzero((self.cell >= 0) & overlap[np.maximum(self.cell, 0)])
+        return np.flatnonzero(self.tokens_of(np.flatnonzero(overlap).tolist()))
 
     def outline(self, token: int) -> list[Box]:
         """The boxes a token looks at, in source pixels: one, or none for a token without a place."""

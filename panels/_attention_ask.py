@@ -9,10 +9,11 @@ from typing import Any
 from model.errors import InputError
 from model.heat import heat_methods
 from model.heat.base import Choice
+from model.without import HOWS, How
 
 from ._attention_look import Seen
 
-KINDS = ("open", "maps", "overview", "heat", "agree", "sinks", "change", "export")
+KINDS = ("open", "maps", "overview", "heat", "agree", "sinks", "partners", "change", "measure", "export")
 MAX_WORDS = 256
 MAX_ID = 100
 MAX_CELLS = 100_000
@@ -32,7 +33,9 @@ class Asked:
     cells: tuple[int, ...] = ()
     things: tuple[int, ...] = ()
     methods: tuple[str, ...] = ()
-    knock_out: bool = False
+    how: How = "mean"
+    partner: str = ""
+    depth: int = 0
 
     def fitting(self, seen: Seen) -> Seen:
         """The trace itself. Raises InputError where it names words, layers or heads that there are not."""
@@ -65,7 +68,9 @@ def asked(value: Any) -> Asked:
         cells=_indices(value, "cells", MAX_CELLS),
         things=_indices(value, "things", MAX_WORDS),
         methods=tuple(method_of(one) for one in _list(value, "methods", len(heat_methods))),
-        knock_out=value.get("knock_out") is True,
+        how=_how(value),
+        partner=_text(value, "partner", "")[:MAX_ID],
+        depth=_index(value, "depth") or 0,
     )
 
 
@@ -85,6 +90,13 @@ def choice_of(value: Mapping[str, Any]) -> Choice:
         raise InputError(f"The row is 'predicting' or 'reading', not {rows[:40]!r}.")
     layer, head = (_index(value, name) for name in ("layer", "head"))
     return Choice(layer, head, reduce, rows, _indices(value, "without", MAX_CELLS))  # type: ignore[arg-type]
+
+
+def _how(value: Mapping[str, Any]) -> How:
+    found = value.get("how", HOWS[0])
+    if found not in HOWS:
+        raise InputError(f"Patches are changed by {', '.join(HOWS)}, not {str(found)[:40]!r}.")
+    return found
 
 
 def _text(value: Mapping[str, Any], name: str, default: str) -> str:

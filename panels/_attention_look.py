@@ -51,11 +51,15 @@ class Look:
 
 @dataclass(frozen=True)
 class Seen:
-    """What one pass over the answer showed. `dependence` float32 [K] in nats, None where `why_not` says so."""
+    """What one pass over the answer showed. `dependence` float32 [K] in nats, None where `why_not` says so.
+
+    `weights` is the sha256 of what it was run with.
+    """
 
     trace: Trace
     dependence: np.ndarray | None
     why_not: str = ""
+    weights: str = ""
 
     @property
     def grid(self) -> ImageGrid:
@@ -126,9 +130,9 @@ def seen_by(subject: Subject, run: Run, rows: str = "predicting") -> Seen:
         )
     run.step(1, 2)
     try:
-        return Seen(trace, visual_dependence(subject))
+        return Seen(trace, visual_dependence(subject), weights=subject.vlm.weights)
     except Unsupported as error:
-        return Seen(trace, None, str(error))
+        return Seen(trace, None, str(error), subject.vlm.weights)
 
 
 class Looks:

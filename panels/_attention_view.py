@@ -12,19 +12,22 @@ from model.trace import Trace
 
 from ._attention_look import Look, Seen
 from ._html import PictureUrls
-from ._overlay import packed, pictures_view
+from ._lens_health import GATED, lens_health
+from ._overlay import geometry, packed, pictures_view
 from ._scores import MEANING, scores_of
 from ._truth import TrueThing, true_things
+from .base import Bench
 
 COSTS = {"trace": "from the trace", "backward": "one backward pass", "passes": "many passes"}
 
 
-def look_view(look: Look, seen: Seen, urls: PictureUrls, capabilities: frozenset[Capability]) -> dict[str, Any]:
+def look_view(bench: Bench, look: Look, seen: Seen, urls: PictureUrls) -> dict[str, Any]:
     """Everything but the maps themselves, as `attention.js` takes it."""
-    trace, scores = seen.trace, scores_of(look.checkpoint)
+    trace, scores, capabilities = seen.trace, scores_of(look.checkpoint), bench.core.capabilities(look.checkpoint)
+    lens = lens_health(bench, look.checkpoint, seen.weights)
     things = true_things(look.prompt, seen.grid, answer_text(trace))
     methods = [method_view(slug, look, scores, capabilities) for slug in heat_methods]
-    able = {method["slug"] for method in methods if method["can"]}
+    able = {method["slug"] for method in methods if method["can"] and (lens["usable"] or not method["gated"])}
     return {
         "run": look.run_id,
         "typed": look.typed,
@@ -35,11 +38,12 @@ def look_view(look: Look, seen: Seen, urls: PictureUrls, capabilities: frozenset
         "layers": seen.layers,
         "heads": seen.heads,
         "pictures": pictures_view(seen.grid, look.prompt.images, urls),
-        "geometry": geometry(seen),
+        "geometry": geometry(seen.grid),
         "things": [thing_view(thing) for thing in things],
         "methods": sorted(methods, key=lambda method: (list(COSTS).index(method["cost"]), method["title"])),
         "costs": COSTS,
         "scored": MEANING,
+        "lens": lens,
         "method": scores.default if scores.default in able else "attention",
     }
 
@@ -72,6 +76,7 @@ def method_view(slug: str, look: Look, scores: Any, capabilities: frozenset[Capa
         "paper": method.paper,
         "cost": method.cost,
         "layered": method.layered,
+        "gated": slug in GATED,
         "can": not lacking,
         "why": f"This checkpoint does not give {lacking}." if lacking else "",
         "score": scores.sentence(slug, look.checkpoint.name),
@@ -81,18 +86,6 @@ def method_view(slug: str, look: Look, scores: Any, capabilities: frozenset[Capa
 
 def thing_view(thing: TrueThing) -> dict[str, Any]:
     return {"name": thing.name, "picture": thing.picture, "box": list(thing.box), "asked": thing.asked}
-
-
-def geometry(seen: Seen) -> str:
-    """What there is to know about how tokens lie on the picture; empty where nothing."""
-    grid, parts = seen.grid, []
-    if grid.mixing is not None:
-        parts.append(f"{grid.tokens} query tokens without a place of their own, shown through the connector's mixing.")
-    if not grid.exact:
-        parts.append("The layout of this checkpoint's patches is a guess that was not confirmed.")
-    if any(grid.unseen(i).any() for i in range(len(grid.sizes))):
-        parts.append("Hatched: parts of the picture the model never saw.")
-    return " ".join(parts)
 
 
 def answer_text(trace: Trace) -> str:

@@ -5,25 +5,28 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 
 from model.heat import heat_methods
-from model.heat.base import Heat
+from model.heat.base import Choice, Heat
 from model.progress import Run
-from model.sinks import find_sinks
+from model.sinks import Sinks, find_sinks
 from model.subject import Subject
 from studies.metrics import spearman
 
-from ._attention_anew import Change, changed
 from ._attention_ask import Asked, asked
+from ._attention_change import change_of, change_view, changed
 from ._attention_kept import asked_for, keep_map, name_of, numbers_file, page_file
 from ._attention_look import Look, Looks, Seen, look_at, raw
 from ._attention_view import answer_text, look_view, overview
 from ._desk import Desk
 from ._html import PictureUrls
-from ._overlay import cells_of_tokens, heat_view, packed, tokens_of_cells
+from ._lens_health import health_of, measuring
+from ._overlay import cells_of_tokens, heat_view, packed
+from ._partners import partners
 from ._scores import scores_of
 from ._truth import true_things
 from .base import Bench, explained
@@ -70,7 +73,7 @@ class Workshop:
         with self._lock:
             held = self._heats.get(key)
         if held is None:
-            held = self.worked(ask, look, lambda subject, run: heat_methods[slug](subject, ask.words, ask.choice, run))
+            held = self.worked(ask, look, partial(heat_by, slug=slug, words=ask.words, choice=ask.choice))
             with self._lock:
                 self._heats[key] = held
                 while len(self._heats) > MAX_HEATS:
@@ -81,7 +84,7 @@ class Workshop:
     # --- what can be asked ---------------------------------------------------------------------
 
     def open(self, ask: Asked, look: Look, seen: Seen) -> Reply:
-        return {"view": look_view(look, seen, self.urls, self.bench.core.capabilities(look.checkpoint))}
+        return {"view": look_view(self.bench, look, seen, self.urls)}
 
     def maps(self, ask: Asked, look: Look, seen: Seen) -> Reply:
         """Raw attention of single words: of all, or as many about the one asked for as may be sent; `scores` [words, cells]."""
@@ -116,7 +119,7 @@ class Workshop:
 
     def sinks(self, ask: Asked, look: Look, seen: Seen) -> Reply:
         """Visual tokens that draw attention for what they are, and the share of image attention they take."""
-        found = self.worked(ask, look, lambda subject, run: find_sinks(subject))
+        found = self.worked(ask, look, sinks_of)
         tokens = [int(token) for token in found.tokens]
         return {
             "tokens": tokens,
@@ -126,22 +129,19 @@ class Workshop:
             "share": float(seen.attention[..., tokens].sum() / max(float(seen.mass.sum()), 1e-12)),
         }
 
+    def partners(self, ask: Asked, look: Look, seen: Seen) -> Reply:
+        """Other pictures that states can be patched from: [[id, label], ...]."""
+        return {"partners": [[partner.id, partner.label] for partner in partners(self.bench, look.run_id, look.prompt)]}
+
     def change(self, ask: Asked, look: Look, seen: Seen) -> Reply:
-        """The answer with patches hidden, or knocked out in the layer and head chosen."""
-        tokens = tokens_of_cells(seen.grid, ask.cells)
-        layers = None if ask.choice.layer is None else (ask.choice.layer,)
-        heads = None if ask.choice.head is None else (ask.choice.head,)
-        found: Change = self.worked(ask, look, lambda subject, run: changed(subject, tokens, ask.knock_out, layers, heads, run))
-        before, after = (np.maximum(logprobs, -999.0) for logprobs in (found.effect.before, found.effect.after))
-        many = "1 picture token" if tokens.sum() == 1 else f"{int(tokens.sum())} picture tokens"
-        return {
-            "what": f"{many} {'knocked out' if ask.knock_out else 'hidden'}",
-            "before": before.tolist(),
-            "after": after.tolist(),
-            "lost": float(before.sum() - after.sum()),
-            "anew": found.anew,
-            "ended": found.ended,
-        }
+        """The answer with patches hidden, knocked out in the layer and head chosen, or patched from another picture."""
+        change = change_of(self.bench, ask, look, seen)
+        return change_view(change, self.worked(ask, look, partial(changed, change=change)), self.urls)
+
+    def measure(self, ask: Asked, look: Look, seen: Seen) -> Reply:
+        """Whether the checkpoint's lens can be believed, measured now."""
+        found = self.desk.done(ask.key, measuring(self.bench, look.checkpoint))
+        return {"lens": health_of(found, look.checkpoint.name)}
 
     def export(self, ask: Asked, look: Look, seen: Seen) -> Reply:
         """A map as files: numbers in base64, a page as text, and the name to save them under."""
@@ -156,6 +156,16 @@ class Workshop:
         }
 
 
+def heat_by(subject: Subject, run: Run, slug: str, words: tuple[int, ...], choice: Choice) -> Heat:
+    """A method's map. On the model thread."""
+    return heat_methods[slug](subject, words, choice, run)
+
+
+def sinks_of(subject: Subject, run: Run) -> Sinks:
+    """Attention sinks among the visual tokens. On the model thread."""
+    return find_sinks(subject)
+
+
 KINDS: dict[str, Callable[[Workshop, Asked, Look, Seen], Reply]] = {
     "open": Workshop.open,
     "maps": Workshop.maps,
@@ -163,6 +173,8 @@ KINDS: dict[str, Callable[[Workshop, Asked, Look, Seen], Reply]] = {
     "heat": Workshop.one,
     "agree": Workshop.agree,
     "sinks": Workshop.sinks,
+    "partners": Workshop.partners,
     "change": Workshop.change,
+    "measure": Workshop.measure,
     "export": Workshop.export,
 }

@@ -38,16 +38,22 @@ TEMPLATES = {
     "detail": '<div class="fv-detail"></div>',
     "patches": '<div class="fv-patches"></div>',
     "attention": '<section class="fv-attention" aria-label="Attention of an answer"></section>',
+    "compare_setup": '<section class="fv-versus-setup" aria-label="Columns and question"></section>',
+    "compare": '<section class="fv-versus" aria-label="Comparison"></section>',
     "message": '<div class="fv-error" role="alert"></div>',
     "note": '<p class="fv-note" role="status"></p>',
 }
-ATTENTION = ("attention_ask", "attention_draw", "attention_export", "attention_layout")
-PATCHES = ("patch_facts", "patch_maps", "patch_controls")
+ATTENTION = ("attention_ask", "attention_change", "attention_draw", "attention_export", "attention_layout")
+PATCHES = ("patch_facts", "patch_maps", "patch_kept", "patch_controls")
+MAPS = ("heatmap", "figure", "brought", "lens_health")
+COMPARE = ("compare_columns", "compare_pairs", "compare_heat", "compare_vote", "compare_tables")
 SCRIPTS = {
     "transcript": ("common", "tokens", "transcript"),
     "note": ("common", "message"),
-    "attention": ("common", "heatmap", "words", "overview", "agree", *ATTENTION, "attention"),
-    "patches": ("common", "heatmap", "asking", "fields", *PATCHES, "patches"),
+    "attention": ("common", *MAPS, "words", "overview", "agree", *ATTENTION, "attention"),
+    "compare_setup": ("common", "fields", "compare_setup"),
+    "compare": ("common", "heatmap", "asking", "fields", *COMPARE, "compare"),
+    "patches": ("common", *MAPS, "asking", "fields", *PATCHES, "patches"),
 }
 """Files of `assets/js` where they are not common.js and the component's own."""
 MAX_SIDE_PX = 1024

@@ -61,10 +61,25 @@ def heat_view(heat: Heat) -> dict[str, Any]:
 
 
 def tokens_of_cells(grid: ImageGrid, cells: Sequence[int]) -> np.ndarray:
-    """Which visual tokens look at these cells. bool [T]."""
-    return np.isin(grid.cell, np.asarray(list(cells), np.int64)) & (grid.cell >= 0)
+    """Which visual tokens look at these cells, or draw on them most. bool [T]."""
+    return grid.tokens_of(cells)
 
 
 def cells_of_tokens(grid: ImageGrid, tokens: Sequence[int]) -> list[int]:
-    """The cells these visual tokens look at; tokens without a place have none."""
-    return sorted({int(grid.cell[t]) for t in tokens} - {-1})
+    """The cells these visual tokens stand for; tokens without a place have none."""
+    homes = grid.homes()
+    return sorted({int(homes[t]) for t in tokens} - {-1})
+
+
+def geometry(grid: ImageGrid) -> str:
+    """What there is to know about how tokens lie on the picture; empty where nothing."""
+    parts = []
+    if grid.mixing is not None:
+        parts.append(f"{grid.tokens} query tokens without a place of their own, shown through the connector's mixing.")
+    if not grid.exact:
+        parts.append("The layout of this checkpoint's patches is a guess that was not confirmed.")
+    if any(grid.unseen(i).any() for i in range(len(grid.sizes))):
+        parts.append("Hatched: parts of the picture the model never saw.")
+    if any(sum(view.image == i for view in grid.views) > 1 for i in range(len(grid.sizes))):
+        parts.append("Dashed: the edges of the views the picture was cut into. Where views overlap, their mean is drawn.")
+    return " ".join(parts)

@@ -120,7 +120,7 @@ def similar(subject: Subject, run: Run, place: tuple, stage: Any, layer: int) ->
         rows = [[None if np.isnan(v) else round(float(v), 5) for v in line] for line in values]
         views.append({"image": view.image, "name": view.name, "box": [float(v) for v in view.box], "similarity": rows})
         start += view.rows * view.cols
-    order = [int(t) for t in np.argsort(-scores, kind="stable") if t not in set(tokens) and grid.cell[t] >= 0]
+    order = [int(t) for t in np.argsort(-scores, kind="stable") if t not in set(tokens) and grid.homes()[t] >= 0]
     best = [{**where(subject, t), "similarity": round(float(scores[t]), 5)} for t in order[:BEST]]
     chosen = [where(subject, t) for t in tokens]
     return {"stage": features.stage, "layer": features.layer, "chosen": chosen, "views": views, "best": best}
@@ -145,7 +145,7 @@ def _tokens(subject: Subject, patch: list[float] | None, box: list[float] | None
 
 def where(subject: Subject, token: int) -> dict[str, Any]:
     """The place of a visual token: its picture, view, row, column and box in pixels; -1 where it has none."""
-    grid, cell, start = placed(subject), int(placed(subject).cell[token]), 0
+    grid, cell, start = placed(subject), int(placed(subject).homes()[token]), 0
     for i, view in enumerate(grid.views):
         at, start = cell - start, start + view.rows * view.cols
         if 0 <= at < view.rows * view.cols:

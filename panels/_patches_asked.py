@@ -44,6 +44,13 @@ class Question:
         """A whole number from 0 to below `high`, None for all."""
         return None if self.given.get(name) is None else self.number(name, 0, high)
 
+    def flag(self, name: str) -> bool:
+        """True or false, false where it is missing."""
+        value = self.given.get(name, False)
+        if type(value) is not bool:
+            raise InputError(f"The page sent no usable {name!r}. Reload it and try again.")
+        return value
+
     def one_of(self, name: str, known: Sequence[str]) -> Any:
         """A name out of those known."""
         value = self.given.get(name)

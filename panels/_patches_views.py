@@ -11,22 +11,27 @@ from typing import Any
 
 import numpy as np
 
+from model import Prompt
 from model.errors import Unsupported
-from model.lens import spoken_at
+from model.grid import ImageGrid
+from model.looking import subject_of
 from model.patches import STAGES, Features, colours, features_at, layers_of, similarities, similarity, word_ids, word_likeness
 from model.progress import Run
 from model.sinks import find_sinks
 from model.subject import Subject
 from model.tower import read_layer, tower_attention, tower_heads
 from model.trace import Trace
-from model.without import HOWS, answered_without, without
+from model.without import Change, How, answered_without, without
 
-from ._overlay import packed
+from ._overlay import geometry, packed
+from ._partners import brought
 from ._patches_asked import Question, placed
+from ._patches_maps import TITLES, lens_words, tower_way
 from ._turns import token_views
 
 WHOLE = 2**18
 """A matrix of so many numbers is sent whole: a megabyte."""
+HIDINGS: tuple[How, ...] = ("mean", "cut")
 View = Callable[[Subject, Run, Question], dict[str, Any]]
 
 
@@ -35,9 +40,10 @@ def opened(subject: Subject, run: Run, asked: Question) -> dict[str, Any]:
     grid, trace = placed(subject), subject.trace()
     sinks = find_sinks(subject)
     return {
-        "cell": grid.cell.tolist(),
-        "exact": grid.exact,
-        "mixed": grid.mixing is not None,
+        "cell": grid.homes().tolist(),
+        "mixing": None if grid.mixing is None else packed(grid.mixing),
+        "geometry": geometry(grid),
+        "titles": {kind: list(text) for kind, text in TITLES.items()},
         "words": token_views(trace.tokens),
         "stages": {stage: _layers(subject, stage) for stage in STAGES},
         "heads": _tower_heads(subject),
@@ -94,7 +100,8 @@ def seen(subject: Subject, run: Run, asked: Question) -> dict[str, Any]:
     layer, head = asked.number("layer", 0, layers_of(subject, "tower")), asked.maybe("head", tower_heads(subject))
     if subject.count**2 <= WHOLE:
         return {"matrix": packed(tower_attention(subject, range(subject.count), layer, head))}
-    return {"row": packed(tower_attention(subject, asked.tokens(subject), layer, head).mean(0))}
+    way = asked.one_of("way", ("to", "from"))
+    return {"row": packed(tower_way(subject, asked.tokens(subject), layer, head, way))}
 
 
 def used(subject: Subject, run: Run, asked: Question) -> dict[str, Any]:
@@ -116,21 +123,25 @@ def used(subject: Subject, run: Run, asked: Question) -> dict[str, Any]:
 
 def says(subject: Subject, run: Run, asked: Question) -> dict[str, Any]:
     """The lens at these patches: for each depth the likeliest words with their probability."""
-    spoken = spoken_at(subject, asked.tokens(subject))
-    rows = zip(spoken.depths, spoken.words, strict=True)
-    return {"rows": [[depth, [[text, round(p, 6)] for text, p in words]] for depth, words in rows]}
+    return {"rows": lens_words(subject, asked.tokens(subject))}
 
 
 def hidden(subject: Subject, run: Run, asked: Question) -> dict[str, Any]:
     """The answer's log-probabilities before and after hiding these patches, and what would be said instead."""
-    found = without(subject, asked.tokens(subject), asked.one_of("how", HOWS))
+    found = without(subject, hiding(subject, asked))
     instead = [[token.id, token.text, round(token.logprob, 4)] for token in found.instead]
     return {"before": packed(found.before), "after": packed(found.after), "instead": instead}
 
 
 def again(subject: Subject, run: Run, asked: Question) -> dict[str, Any]:
     """The answer the model gives with these patches hidden."""
-    return {"text": answered_without(subject, asked.tokens(subject), run, max(16, 2 * len(subject.answer_ids)))}
+    found = answered_without(subject, hiding(subject, asked), run)
+    return {"text": found.text, "ended": found.ended}
+
+
+def hiding(subject: Subject, asked: Question) -> Change:
+    """What a question hides, and how."""
+    return Change(tuple(asked.tokens(subject)), asked.one_of("how", HIDINGS))
 
 
 def coloured(subject: Subject, run: Run, asked: Question) -> dict[str, Any]:
@@ -142,6 +153,20 @@ def like_word(subject: Subject, run: Run, asked: Question) -> dict[str, Any]:
     """Cosine of each patch with a word's embedding, and the pieces the word was read as."""
     ids = word_ids(subject, asked.text("word"))
     return {"row": packed(word_likeness(subject, ids)), "pieces": [subject.vlm.pieces[i] for i in ids]}
+
+
+def joint_colours(subject: Subject, run: Run, asked: Question, other: Prompt) -> tuple[dict[str, Any], ImageGrid]:
+    """Colours of this prompt's patches and of the same prompt's with the other picture, of one fit; and that one's grid."""
+    second = subject_of(subject.vlm, other, subject.answer_ids)
+    first, again = colours([features_of(subject, asked), features_of(second, asked)])
+    grid = placed(second)
+    mixing = None if grid.mixing is None else packed(grid.mixing)
+    return {"colours": packed(first), "other": {"colours": packed(again), "cell": grid.homes().tolist(), "mixing": mixing}}, grid
+
+
+def between(subject: Subject, run: Run, asked: Question, other: Prompt) -> dict[str, Any]:
+    """Shares of the answer that come back when states of the chosen patches are put into a run on the other picture."""
+    return brought(subject, run, other, tuple(asked.tokens(subject)))
 
 
 VIEWS: dict[str, View] = {

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
+from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar
 
 import gradio as gr
 
-from model.errors import InputError
+from model import Prompt
+from model.errors import InputError, WorkbenchError
 from model.families.base import Capability
 from model.grid import ImageGrid
 from model.progress import Run
-from model.prompt import ImagePart
 from model.subject import Subject
 
 from . import panels
 from ._desk import Desk
 from ._html import PictureUrls, component
-from ._lens_health import lens_health
+from ._kept import name_of
+from ._lens_health import health_of, lens_health, measuring
 from ._overlay import pictures_view
+from ._partners import other_picture, partners, swapped
 from ._patches_api import add_patches_api
 from ._patches_asked import Question, Turn, events_of, placed, turn_of
-from ._patches_between import between, joint_colours, other_picture, partners
-from ._patches_export import arrays, saved
-from ._patches_views import VIEWS
+from ._patches_kept import arrays, keep_made, numbers_file, page_file, patch_map_to_open
+from ._patches_maps import Made, made
+from ._patches_views import VIEWS, between, joint_colours
 from .base import QUICK, Bench, SessionState, explained
 
 MAX_KEY = 64
+MAX_BROUGHT = 16
+"""Patched pairs of pictures that are held, so that another depth of one is logged and saved without patching again."""
 
 
 @panels.add("patches")
@@ -54,7 +61,11 @@ class Patches:
         view = component("patches", elem_id="patches", server_functions=[ask, progress, halt])
 
         def stand(state: SessionState) -> dict[str, Any]:
-            return {"run": state.at_hand or ""}
+            run = state.at_hand or ""
+            asked = state.looking[2] if state.looking and state.looking[0] == run else ""
+            with suppress(WorkbenchError):  # then the turn opens as it would without
+                return {"run": run, "map": patch_map_to_open(bench.history, run, asked) if asked else None}
+            return {"run": run, "map": None}
 
         gr.on([bench.state.change, bench.opened.change], stand, bench.state, view, **QUICK)
         add_patches_api(bench)
@@ -65,6 +76,8 @@ class _Asking:
 
     def __init__(self, bench: Bench) -> None:
         self.bench, self.desk, self.urls = bench, Desk(), PictureUrls()
+        self._brought: OrderedDict[tuple[Any, ...], dict[str, Any]] = OrderedDict()
+        self._lock = threading.Lock()
 
     def ask(self, given: Any) -> dict[str, Any]:
         """What was asked for, or {error: a sentence}."""
@@ -81,39 +94,96 @@ class _Asking:
             case "open":
                 return self._opened(asked, turn)
             case "partners":
-                return {"partners": [[partner.id, partner.label] for partner in partners(bench, turn)]}
+                return {"partners": [[partner.id, partner.label] for partner in partners(bench, turn.run, turn.prompt)]}
             case "coloured" if asked.text("partner"):
-                other = other_picture(bench, turn, asked.text("partner"))
-                return self._worked(asked, turn, partial(_joint, other=other, asked=asked, urls=self.urls))
+                return self._coloured(asked, turn)
             case "between":
-                other = other_picture(bench, turn, asked.text("partner"))
-                shown = {"url": self.urls.of(other), "name": other.name}
-                return self._worked(asked, turn, partial(_between, other=other, asked=asked)) | {"picture": shown}
+                return self._between(asked, turn)
+            case "keep":
+                return {"kept": keep_made(bench, turn, self._made(asked, turn))}
             case "export":
-                return saved(self._worked(asked, turn, partial(arrays, asked=asked)), turn.run)
+                return self._exported(asked, turn)
+            case "measure":
+                events = measuring(bench, turn.checkpoint)
+                return {"lens": health_of(self.desk.done(_key(asked), events), turn.checkpoint.name)}
             case kind if kind in VIEWS:
                 return self._worked(asked, turn, partial(VIEWS[kind], asked=asked))
         raise InputError(f"The page asked for {asked.text('kind')[:40]!r}, which is not known here. Reload it and try again.")
 
     def _opened(self, asked: Question, turn: Turn) -> dict[str, Any]:
         found, grid = self._worked(asked, turn, partial(_opened, asked=asked))
-        found |= {"pictures": pictures_view(grid, turn.prompt.images, self.urls)}
-        return found | {"lens": lens_health(turn.checkpoint.name, found.pop("weights"))}
+        about = {"checkpoint": turn.checkpoint.name, "question": turn.prompt.question}
+        found |= {"pictures": pictures_view(grid, turn.prompt.images, self.urls), "about": about}
+        return found | {"lens": lens_health(self.bench, turn.checkpoint, found.pop("weights"))}
 
-    def _worked(self, asked: Question, turn: Turn, work: Any) -> dict[str, Any]:
-        return self.desk.done(asked.text("key")[:MAX_KEY], events_of(self.bench, turn, work))
+    def _coloured(self, asked: Question, turn: Turn) -> dict[str, Any]:
+        other = self._other(asked, turn)
+        found, grid = self._worked(asked, turn, partial(joint_colours, asked=asked, other=other))
+        found["other"]["pictures"] = pictures_view(grid, other.images, self.urls)
+        return found
+
+    def _between(self, asked: Question, turn: Turn) -> dict[str, Any]:
+        other = self._other(asked, turn)
+        part = other.images[-1]
+        found = self._worked(asked, turn, partial(between, asked=asked, other=other))
+        with self._lock:
+            self._brought[_pair(asked, turn)] = found
+            while len(self._brought) > MAX_BROUGHT:
+                self._brought.popitem(last=False)
+        return found | {"picture": {"url": self.urls.of(part), "name": part.name}}
+
+    def _made(self, asked: Question, turn: Turn) -> Made:
+        """The map a question is about, as a thing of its own."""
+        return self._worked(asked, turn, partial(made, **self._about(asked, turn)))
+
+    def _about(self, asked: Question, turn: Turn) -> dict[str, Any]:
+        """What making a map takes beside the subject: the question, another picture, and what is held of the two."""
+        wanted = asked.text("map") in ("coloured", "between") and (asked.text("partner") or asked.text("map") == "between")
+        back = self._brought.get(_pair(asked, turn)) if asked.text("map") == "between" else None
+        return {"asked": asked, "other": self._other(asked, turn) if wanted else None, "back": back}
+
+    def _exported(self, asked: Question, turn: Turn) -> dict[str, Any]:
+        """A map's name for files, and one of its files: `numbers` in base64, or a `page` of text."""
+        part, about = asked.one_of("part", ("name", "numbers", "page")), self._about(asked, turn)
+        if part == "numbers":
+            what, found = self._worked(asked, turn, partial(_with_arrays, **about))
+            return {"name": name_of(what, "map"), "numbers": numbers_file(found)}
+        found = self._worked(asked, turn, partial(_with_page if part == "page" else _with_name, **about))
+        return found
+
+    def _other(self, asked: Question, turn: Turn) -> Prompt:
+        return swapped(turn.prompt, other_picture(self.bench, turn.prompt, asked.text("partner")))
+
+    def _worked(self, asked: Question, turn: Turn, work: Any) -> Any:
+        return self.desk.done(_key(asked), events_of(self.bench, turn, work))
 
 
-# Work that goes to the model thread: functions of this module, which pickle (see `model.tasks`).
+def _key(asked: Question) -> str:
+    return asked.text("key")[:MAX_KEY]
+
+
+def _pair(asked: Question, turn: Turn) -> tuple[Any, ...]:
+    """What a patching depends on, as the page names it."""
+    return turn.run, asked.text("partner"), str(asked.given.get("tokens"))
+
+
+# Work that goes to the model thread: functions of modules, which pickle (see `model.tasks`).
 
 
 def _opened(subject: Subject, run: Run, asked: Question) -> tuple[dict[str, Any], ImageGrid]:
     return {"weights": subject.vlm.weights, **VIEWS["open"](subject, run, asked)}, placed(subject)
 
 
-def _joint(subject: Subject, run: Run, other: ImagePart, asked: Question, urls: PictureUrls) -> dict[str, Any]:
-    return joint_colours(subject, other, asked, urls)
+def _with_name(subject: Subject, run: Run, **about: Any) -> dict[str, Any]:
+    return {"name": name_of(made(subject, run, **about).what, "map")}
 
 
-def _between(subject: Subject, run: Run, other: ImagePart, asked: Question) -> dict[str, Any]:
-    return between(subject, other, asked, run)
+def _with_page(subject: Subject, run: Run, **about: Any) -> dict[str, Any]:
+    one = made(subject, run, **about)
+    name = name_of(one.what, "map")
+    return {"name": name, "page": page_file(subject, run, one, f"{name}.png")}
+
+
+def _with_arrays(subject: Subject, run: Run, **about: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    one = made(subject, run, **about)
+    return one.what, arrays(subject, run, about["asked"], one)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import gradio as gr
 
+from model.errors import InputError
 from model.families.base import Capability
 from model.memory import human_bytes
 
@@ -16,6 +17,8 @@ from . import panels
 from ._answering import Asked, Progress, run
 from ._attention_kept import kept_maps
 from ._html import PictureUrls
+from ._kept import TABS
+from ._patches_kept import kept_patch_maps
 from ._runs_view import compared, detail_view, run_lines
 from ._sessions_api import add_sessions_api
 from ._sessions_layout import ANY, RATINGS, sessions_layout
@@ -141,7 +144,7 @@ class _Sessions:
             self.chosen: run_id,
             self.message: gr.HTML(visible=False),
             t.box: gr.Column(visible=True),
-            t.detail: detail_view(record, self.urls, maps=kept_maps(self.bench.history, run_id)),
+            t.detail: detail_view(record, self.urls, maps=self._maps(run_id)),
             t.value: record.row.rating,
             t.note: record.row.note,
             t.sure: gr.Column(visible=False),
@@ -151,16 +154,23 @@ class _Sessions:
     @told
     def look_into(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """The turn in Attention."""
-        yield self._into(values, "")
+        yield self._into(values, "", "attention")
 
     @told
     def open_map(self, values: Values, event: gr.EventData) -> Iterator[Values]:
-        """One of the turn's kept maps in Attention."""
-        yield self._into(values, sent(event, "name", str))
+        """One of the turn's kept maps in the panel that made it."""
+        tab = TABS.get(sent(event, "kind", str))
+        if tab is None:
+            raise InputError("This map is of no kind that is known here. Reload the page and choose it again.")
+        yield self._into(values, sent(event, "name", str), tab)
 
-    def _into(self, values: Values, map_name: str) -> Values:
+    def _into(self, values: Values, map_name: str, tab: str) -> Values:
         b, run_id = self.bench, self.bench.history.run(values[self.chosen]).row.id
-        return {b.state: values[b.state].into(run_id, map_name), b.tabs: gr.Tabs(selected="attention")}
+        return {b.state: values[b.state].into(run_id, map_name), b.tabs: gr.Tabs(selected=tab)}
+
+    def _maps(self, run_id: str) -> list[dict[str, Any]]:
+        """What is kept of a turn by the panels that draw maps."""
+        return [*kept_maps(self.bench.history, run_id), *kept_patch_maps(self.bench.history, run_id)]
 
     @told
     def replay(self, values: Values, event: gr.EventData) -> Iterator[Values]:

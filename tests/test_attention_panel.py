@@ -174,7 +174,7 @@ def test_hiding_and_knocking_out_equal_the_cores(table: Table) -> None:
     subject = table.subject()
     cells = [5, 17, 29, 30, 31]
     tokens = tokens_of_cells(subject.inputs.grid, cells)
-    hidden, cut = (table.ask("change", cells=cells, knock_out=knocked, layer=1, head=2) for knocked in (False, True))
+    hidden, cut = (table.ask("change", cells=cells, how=how, layer=1, head=2) for how in ("mean", "cut"))
     assert hidden["after"] == pytest.approx(hide(subject, tokens).after.tolist(), abs=1e-4)
     assert cut["after"] == pytest.approx(knock_out(subject, tokens, (1,), (2,)).after.tolist(), abs=1e-4)
     assert hidden["before"] == pytest.approx([t.logprob for t in subject.trace().tokens], abs=1e-4)
@@ -185,7 +185,7 @@ def test_with_nothing_taken_away_the_answer_written_anew_is_the_answer(table: Ta
     """Knocking an attention out in a head that does not look at a corner changes nothing, nor does the way it is written."""
     trace = table.subject().trace()
     layer, head, cell = np.unravel_index(trace.attention.max(2).argmin(), (*trace.attention.shape[:2], trace.attention.shape[3]))
-    found = table.ask("change", cells=[int(cell)], knock_out=True, layer=int(layer), head=int(head))
+    found = table.ask("change", cells=[int(cell)], how="cut", layer=int(layer), head=int(head))
     assert found["anew"].startswith(table.history.run(table.turn).row.answer)  # which was cut off
     assert abs(found["lost"]) < 0.05
 
@@ -195,7 +195,7 @@ def test_the_answer_without_the_thing_is_another(table: Table) -> None:
     grid = table.subject(run).inputs.grid
     star = next(i for i, thing in enumerate(SCENE.things) if thing.shape == "star")
     cells = np.flatnonzero(cover_of(grid, masks(SCENE, 320)[star], 0) > 0)
-    found = table.ask("change", run=run, cells=[int(grid.cell[t]) for t in cells], knock_out=False)
+    found = table.ask("change", run=run, cells=[int(grid.cell[t]) for t in cells], how="mean")
     assert table.history.run(run).row.answer == SCENE.things[star].colour
     assert found["anew"] != SCENE.things[star].colour
     assert found["lost"] > 2

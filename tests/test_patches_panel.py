@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,25 +18,30 @@ import numpy as np
 import pytest
 from fakes import picture
 
+from app import artifacts
 from app.history import History
 from app.store import Store
 from model import Checkpoint, Core, Message, Options, Prompt, ask, open_picture, parse_spec
 from model.errors import InputError
 from model.events import Found, Queued, Share, Waiting
-from model.patches import features_at, similarities, similarity
+from model.patches import colours, features_at, similarities, similarity, word_ids, word_likeness
 from model.patching import blocks_of, patch_states
 from model.subject import Subject
 from model.tower import tower_attention
-from model.without import without
-from panels import _patches_views
+from model.without import Change, without
+from panels import _patches_kept, _patches_maps, _patches_views
 from panels._desk import Desk
 from panels._html import ASSETS, PATCHES
 from panels._lens_health import lens_health
 from panels._overlay import unpacked
+from panels._partners import other_picture, swapped
 from panels._patches_api import endpoint
+from panels._patches_kept import kept_patch_maps, patch_map_to_open
+from panels._patches_maps import TITLES
 from panels._patches_views import VIEWS
 from panels.base import Bench
 from panels.patches import _Asking
+from studies import lens as studied
 from studies.world.edit import recolour
 from studies.world.files import to_png
 from studies.world.scene import make_scene
@@ -129,9 +137,12 @@ def test_where_all_pairs_are_too_many_the_rows_asked_for_are_sent(logged: Logged
     tokens, on = [4, 40, 41], logged.subject()
     assert logged.ask("open")["whole"] == 100
     for kind, given in ASKS.items():
-        matrix, row = unpacked(whole[kind]["matrix"]), unpacked(logged.ask(kind, tokens=tokens, **given)["row"])
+        matrix, row = unpacked(whole[kind]["matrix"]), unpacked(logged.ask(kind, tokens=tokens, way="to", **given)["row"])
         rows = matrix.reshape(-1, 144)
         np.testing.assert_allclose(row, rows[:, tokens].sum(1) if kind == "used" else rows[tokens].mean(0), atol=1e-5)
+    monkeypatch.setattr(_patches_maps, "ROWS", 50)  # three blocks, the last one short
+    seen = unpacked(logged.ask("seen", tokens=tokens, way="from", layer=2)["row"])  # attention that these patches get
+    np.testing.assert_allclose(seen, unpacked(whole["seen"]["matrix"]).reshape(144, 144)[:, tokens].mean(1), atol=1e-5)
     word = unpacked(logged.ask("used", word=0)["row"])
     np.testing.assert_allclose(word, on.trace().attention.mean((0, 1))[0], atol=1e-6)
     assert "No patch is chosen" in logged.reply("alike", stage="connector", layer=0)["error"]
@@ -143,16 +154,17 @@ ASKS: dict[str, dict[str, Any]] = {"alike": {"stage": "decoder", "layer": 2}, "s
 @pytest.mark.parametrize("how", ["mean", "cut"])
 def test_what_hiding_does(logged: Logged, how: Any) -> None:
     found, on = logged.ask("hidden", tokens=[60, 61, 62], how=how), logged.subject()
-    expected = without(on, [60, 61, 62], how)
+    expected = without(on, Change((60, 61, 62), how))
     np.testing.assert_allclose(unpacked(found["before"]), expected.before, atol=1e-4)
     np.testing.assert_allclose(unpacked(found["after"]), expected.after, atol=1e-4)
     assert [token[0] for token in found["instead"]] == [token.id for token in expected.instead]
 
 
-def test_without_any_picture_another_answer_is_given(logged: Logged) -> None:
+@pytest.mark.parametrize("how", ["mean", "cut"])
+def test_without_any_picture_another_answer_is_given(logged: Logged, how: str) -> None:
     heart = logged.history.run(logged.turn).row.answer
-    assert logged.ask("again", tokens=[0])["text"] == heart == "pink"
-    assert logged.ask("again", tokens=list(range(144)))["text"] != "pink"
+    assert logged.ask("again", tokens=[0], how="mean")["text"] == heart == "pink"
+    assert logged.ask("again", tokens=list(range(144)), how=how)["text"] != "pink"
 
 
 def test_the_lens_and_a_word(logged: Logged) -> None:
@@ -275,41 +287,199 @@ def test_other_families_answer_all_of_it_or_say_why_not(name: str, logged: Logge
         else:
             reply = logged.ask("alike", first, stage=stage, layer=held["layers"] - 1)
             assert unpacked(reply["matrix"]).reshape(count, count)[1, 1] == pytest.approx(1)
-    assert bool(found["stages"]["tower"]["why"]) == (name == "qwen2_5_vl") == (found["heads"] == 0)
+    assert bool(found["stages"]["tower"]["why"]) == (found["heads"] == 0)
     assert unpacked(logged.ask("used", first)["matrix"]).shape == (len(found["words"]) * count,)
     assert len(logged.ask("hidden", first, tokens=[0, 1], how="cut")["instead"]) == len(found["words"])
     assert logged.ask("says", first, tokens=[2])["rows"]
-    assert isinstance(logged.ask("again", first, tokens=[0])["text"], str)
+    assert isinstance(logged.ask("again", first, tokens=[0], how="cut")["text"], str)
     brought = logged.ask("between", first, partner=f"turn {second}", tokens=[0])
     assert unpacked(brought["named"]).reshape(-1, 3)[0, 2] == pytest.approx(1, abs=0.01)
 
 
 def test_the_script_asks_for_what_there_is() -> None:
     scripts = "".join((ASSETS / "js" / f"{name}.js").read_text(encoding="utf-8") for name in (*PATCHES, "patches"))
-    assert set(re.findall(r"kind: '(\w+)'", scripts)) == {*VIEWS, "partners", "between", "export"}
+    assert set(re.findall(r"kind: '(\w+)'", scripts)) == {*VIEWS, "partners", "between", "keep", "export", "measure"}
+    known = scripts[scripts.index("const OF = {") : scripts.index("const whatOf")]
+    assert set(re.findall(r"(\w+): \(\) =>", known)) == set(TITLES)
 
 
-# --- taking it along -------------------------------------------------------------------------
+# --- keeping it and taking it along ----------------------------------------------------------
+
+WHATS: dict[str, dict[str, Any]] = {
+    "alike": {"tokens": [7, 9], "stage": "decoder", "layer": 2},
+    "like_word": {"typed": "pink"},
+    "coloured": {"stage": "tower", "layer": 3, "partner": ""},
+    "seen": {"tokens": [40], "way": "from", "layer": 1, "head": 2, "aside": False},
+    "used": {"word": 0, "layer": 3, "head": None, "aside": False},
+    "between": {"tokens": [52, 53], "partner": "erase 0", "depth": 3},
+    "says": {"tokens": [50, 51]},
+}
 
 
-def test_the_file_has_the_raw_numbers_and_says_what_they_are(
-    logged: Logged, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    found, on = logged.ask("export", stage="decoder", layer=2, tokens=[7, 9]), logged.subject()
-    path = Path(found["url"].removeprefix("/gradio_api/file="))
-    assert path.is_relative_to(tmp_path)
-    assert path.stat().st_size == found["size_bytes"]
-    with np.load(path) as held:
+def own_values(on: Subject, kind: str, other: Subject | None = None) -> np.ndarray:
+    """The numbers of each of WHATS, made of the model layer's own."""
+    match kind:
+        case "alike":
+            return similarity(features_at(on, "decoder", 2), [7, 9])
+        case "like_word":
+            return word_likeness(on, word_ids(on, "pink"))
+        case "coloured":
+            return colours([features_at(on, "tower", 3)])[0]
+        case "seen":
+            return tower_attention(on, range(144), 1, 2)[:, 40]
+        case "used":
+            return on.trace().attention[3, :, 0].mean(0)
+        case "between":
+            groups = blocks_of(on, 3)
+            share = patch_states(on, other, (3,), groups).share[0]
+            return share[groups.int().argmax(0).numpy()]
+    raise AssertionError(kind)
+
+
+@pytest.mark.parametrize("kind", WHATS)
+def test_every_map_is_logged_with_its_numbers_and_opened_again(logged: Logged, kind: str) -> None:
+    run = logged.take(ask(QUESTION, PART))
+    what = {"map": kind, **WHATS[kind]}
+    if kind == "between":
+        logged.ask("between", run, partner="erase 0", tokens=[52, 53])
+    assert logged.ask("keep", run, **what)["kept"] is True
+    assert logged.ask("keep", run, **what)["kept"] is True  # the same map again is one map
+    (listed,) = kept_patch_maps(logged.history, run)
+    assert listed["kind"] == "patches"
+    assert listed["title"].startswith(TITLES[kind][0])
+    assert patch_map_to_open(logged.history, run, listed["name"]) == what
+    artifact, data = logged.history.kept_bytes(run, "patches", listed["name"])
+    if kind == "says":
+        assert json.loads(data) == logged.ask("says", run, tokens=[50, 51])["rows"]
+        return
+    other = swapped(ask(QUESTION, PART), other_picture(logged.bench, ask(QUESTION, PART), "erase 0"))
+    on = logged.subject()
+    expected = own_values(on, kind, Subject(on.vlm, other, on.answer_ids))
+    np.testing.assert_allclose(
+        np.frombuffer(data, "<f4").reshape(expected.shape), expected, atol=2e-3 if kind == "between" else 1e-5
+    )
+    assert artifact.meta["unit"]
+
+
+def test_a_map_that_does_not_fit_is_not_logged(logged: Logged) -> None:
+    for what, words in (
+        ({"map": "alike", "tokens": [999], "stage": "decoder", "layer": 2}, "No patch is chosen"),
+        ({"map": "alike", "tokens": [1], "stage": "decoder", "layer": 99}, "from 0 to 5"),
+        ({"map": "used", "word": 99}, "from 0 to"),
+        ({"map": "between", "tokens": [1], "partner": "", "depth": 0}, "Choose another picture"),
+        ({"map": "between", "tokens": [1], "partner": "erase 0", "depth": 77}, "Nothing was patched at depth 77"),
+        ({"map": "fire"}, "Choose one of alike"),
+        ({"map": "seen", "tokens": [1], "layer": 0, "way": "to", "aside": 1}, "no usable 'aside'"),
+    ):
+        assert words in logged.reply("keep", **what)["error"]
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [{}, {"map": "fire"}, {"map": ["alike"]}, {"map": "alike", "tokens": "all"}, {"map": "alike", "tokens": [-1]},
+     {"map": "alike", "tokens": [True]}, {"map": "used", "word": "0"}, {"map": "seen", "aside": "yes"}],
+)  # fmt: skip
+def test_what_an_import_wrote_about_a_map_is_checked(logged: Logged, meta: dict[str, Any]) -> None:
+    run = logged.take(ask(QUESTION, PART))
+    logged.history.keep(run, "patches", "odd", b"", meta)
+    assert kept_patch_maps(logged.history, run) == []
+    assert patch_map_to_open(logged.history, run, "odd") is None
+
+
+def test_a_full_turn_says_that_a_map_is_not_logged(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artifacts, "MOST_OF_A_RUN", 1)
+    run = logged.take(ask(QUESTION, PART))
+    assert logged.ask("keep", run, map="like_word", typed="red")["kept"] is True
+    assert logged.ask("keep", run, map="like_word", typed="blue")["kept"] is False
+
+
+@pytest.mark.parametrize("kind", [kind for kind in WHATS if kind != "says"])
+def test_the_files_have_the_raw_numbers_and_say_what_they_are(logged: Logged, kind: str) -> None:
+    chosen = {"tokens": [7, 9], "features": "decoder", "features_layer": 2}
+    what = {"map": kind, **WHATS[kind]}
+    found, on = logged.ask("export", part="numbers", **{**chosen, **what}), logged.subject()
+    with np.load(io.BytesIO(base64.b64decode(found["numbers"]))) as held:
         features = features_at(on, "decoder", 2)
         np.testing.assert_allclose(held["features"], features.values, atol=1e-4)
         np.testing.assert_allclose(held["similarity"], similarities(features), atol=1e-4)
         np.testing.assert_allclose(held["attention"], on.trace().attention, atol=1e-5)
-        assert held["chosen"].tolist() == [7, 9]
+        assert held["chosen"].tolist() == WHATS[kind].get("tokens", [7, 9])
         assert held["cells"].shape == (144, 4)
+        other = swapped(ask(QUESTION, PART), other_picture(logged.bench, ask(QUESTION, PART), "erase 0"))
+        expected = own_values(on, kind, Subject(on.vlm, other, on.answer_ids))
+        np.testing.assert_allclose(held["shown"], expected, atol=2e-3 if kind == "between" else 1e-4)
         about = json.loads(str(held["about"]))
     assert (about["stage"], about["layer"], about["question"]) == ("decoder", 2, QUESTION)
+    assert {k: about["map"][k] for k in what} == what
     assert set(about) >= {"checkpoint", "weights", "answer", "features"}
+    page = logged.ask("export", part="page", **{**chosen, **what})
+    assert page["name"] == found["name"] == logged.ask("export", part="name", **{**chosen, **what})["name"]
+    assert page["page"].startswith(f"# {TITLES[kind][0]}\n\n![The map over the picture]({page['name']}.png)")
+    assert "- checkpoint: `tiny-llava`" in page["page"]
+    assert ("The 10 patches with the largest scores" in page["page"]) == (kind != "coloured")
+    if kind == "alike":
+        assert "| 1 | " in page["page"]
+        best = int(np.abs(expected).argmax())
+        assert f"| 1 | {', '.join(f'{v:.0f}' for v in on.inputs.grid.cells()[best])} | {expected[best]:.4g} |" in page["page"]
+
+
+def test_attention_too_large_for_a_file_is_its_mean_over_heads(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_patches_kept, "MOST_BYTES", 10)
+    given = {"map": "like_word", "typed": "red", "tokens": [1], "features": "connector", "features_layer": 0}
+    found = logged.ask("export", part="numbers", **given)
+    with np.load(io.BytesIO(base64.b64decode(found["numbers"]))) as held:
+        np.testing.assert_allclose(held["attention"], logged.subject().trace().attention.mean(1), atol=1e-5)
+        assert "mean over heads" in json.loads(str(held["about"]))["attention"]
+
+
+def test_what_people_wrote_stands_in_fences_of_the_page(logged: Logged) -> None:
+    nasty = "```\n<script>alert(1)</script>\n# not a heading"
+    run = logged.take(ask(nasty, PART), length=2)
+    given = {"map": "like_word", "typed": "a```b", "tokens": [1]}
+    page = logged.ask("export", run, part="page", **given)["page"]
+    assert f"````\n{nasty}\n````" in page
+    assert "````\na```b\n````" in page
+
+
+def test_nothing_is_left_in_temporary_folders(logged: Logged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    before = set(Path.cwd().iterdir())
+    logged.asking = _Asking(logged.bench)  # no address of a picture is remembered
+    logged.ask("open")
+    chosen = {"features": "decoder", "features_layer": 2}
+    for kind, what in WHATS.items():
+        logged.ask("keep", map=kind, **what)
+        for part in ("numbers", "page") if kind != "says" else ():
+            logged.ask("export", part=part, **{"tokens": [3], **chosen, "map": kind, **what})
+    assert list((tmp_path / "tmp").iterdir()) == []
+    left = [path for path in (tmp_path / "uploads").rglob("*") if path.is_file()]
+    assert len(left) == 1, left  # the picture itself, which the page shows
+    assert left[0].suffix in (".webp", ".png")
+    assert set(Path.cwd().iterdir()) == before
+
+
+def test_two_users_at_once_do_not_mix(logged: Logged) -> None:
+    other = logged.take(ask("Describe the picture.", picture(3, (200, 120))), length=6)
+    kinds = {"alike": {"stage": "decoder", "layer": 3}, "seen": {"layer": 2, "head": 1}, "used": {"layer": 1, "head": 2}}
+    alone = {run: {kind: logged.ask(kind, run, **what) for kind, what in kinds.items()} for run in (logged.turn, other)}
+    asking, found = _Asking(logged.bench), {}
+
+    def user(run: str) -> None:
+        found[run] = {
+            kind: asking.ask({"kind": kind, "run": run, "key": f"{run} {kind}", **what}) for kind, what in kinds.items()
+        }
+
+    users = [threading.Thread(target=user, args=(run,)) for run in alone]
+    for one in users:
+        one.start()
+    for one in users:
+        one.join()
+    for run, replies in alone.items():
+        for kind, reply in replies.items():
+            np.testing.assert_allclose(unpacked(found[run][kind]["matrix"]), unpacked(reply["matrix"]), atol=1e-5)
+    assert not np.allclose(unpacked(alone[logged.turn]["alike"]["matrix"]), unpacked(alone[other]["alike"]["matrix"]))
 
 
 # --- waiting ---------------------------------------------------------------------------------
@@ -361,20 +531,58 @@ def test_work_that_nobody_waits_for_ends(monkeypatch: pytest.MonkeyPatch) -> Non
 # --- lens health -----------------------------------------------------------------------------
 
 
-def test_lens_health_is_what_was_kept_for_these_weights(tmp_path: Path) -> None:
+def test_lens_health_is_what_was_kept_for_these_weights(logged: Logged, tmp_path: Path) -> None:
+    bench, tiny, other = logged.bench, Checkpoint("tiny", "tiny"), Checkpoint("org/name", "org/name")
     figure = {"value": 0.912, "low": 0.88, "high": 0.94, "n": 20, "usable": True}
     kept = {"usable": True, "auroc": {"Logit lens": 0.912}, "methods": {"logit_lens": figure}, "weights": "abc"}
     (tmp_path / "lens-tiny.json").write_text(json.dumps(kept))
-    found = lens_health("tiny", "abc", tmp_path)
+    found = lens_health(bench, tiny, "abc", tmp_path)
     assert found["usable"] is True
     assert "AUROC 0.91 against masks, 95 % interval 0.88 to 0.94, n = 20" in found["text"]
-    assert lens_health("tiny", "other weights", tmp_path)["usable"] is None
+    assert lens_health(bench, tiny, "other weights", tmp_path)["usable"] is None
     (tmp_path / "lens-tiny.json").write_text(json.dumps({"usable": False, "auroc": {"all": 0.4}}))
-    assert "not to be believed: AUROC 0.40 (all)" in lens_health("tiny", "abc", tmp_path)["text"]
+    assert "not to be believed: AUROC 0.40 (all)" in lens_health(bench, tiny, "abc", tmp_path)["text"]
     for broken in ("", "[]", "{}", '{"usable": 1}'):
         (tmp_path / "lens-tiny.json").write_text(broken)
-        assert lens_health("tiny", "abc", tmp_path)["usable"] is None
-    assert "Not measured on org/name" in lens_health("org/name", "", tmp_path)["text"]
+        assert lens_health(bench, tiny, "abc", tmp_path)["usable"] is None
+    assert "Not measured on org/name" in lens_health(bench, other, "", tmp_path)["text"]
+
+
+def test_lens_health_is_measured_when_asked_goes_on_where_it_stopped_and_is_remembered(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = studied.lens_health(logged.core, CHECKPOINT, 4)
+    steps, weights = [], logged.core.vlm(CHECKPOINT).weights
+    events = studied.lens_events(logged.core, CHECKPOINT, 4, logged.history.trials)
+    for event in events:
+        steps.append(event)
+        if isinstance(event, Share) and event.share >= 0.5:  # two scenes are done
+            events.close()
+    assert studied.logged_health(logged.history.trials, CHECKPOINT, weights, 4) is None
+    done = studied.logged(logged.history.trials, studied.study_of(CHECKPOINT, weights))
+    assert sorted(done) == [0, 1]
+    asked: list[int] = []
+    measured = studied._aurocs
+
+    def counted(*given: Any, case: Any) -> Any:
+        asked.append(1)
+        return measured(*given, case=case)
+
+    monkeypatch.setattr(studied, "_aurocs", counted)
+    again = [e for e in studied.lens_events(logged.core, CHECKPOINT, 4, logged.history.trials) if isinstance(e, Found)]
+    assert again[-1].value == expected
+    assert len(asked) == 2, "the two that were done are not measured again"
+    assert studied.logged_health(logged.history.trials, CHECKPOINT, weights, 4) == expected
+
+
+def test_the_page_measures_lens_health(logged: Logged, folder_of: Callable[[str], Path], tmp_path: Path) -> None:
+    checkpoint = parse_spec(str(folder_of("llava_clip")))
+    run = logged.take(ask("hello there", picture(1, (140, 100))), length=3, checkpoint=checkpoint)
+    assert logged.ask("open", run)["lens"]["usable"] is None
+    found = logged.ask("measure", run)["lens"]
+    assert found["usable"] is False  # its decoder is random
+    assert "n = 20" in found["text"]
+    assert logged.ask("open", run)["lens"] == found
 
 
 # --- the API ---------------------------------------------------------------------------------

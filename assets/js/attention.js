@@ -65,7 +65,7 @@ const controls = () => {
   p.layerText.textContent = name(can ? spec.layer : null, view.layers); p.headText.textContent = name(can ? spec.head : null, view.heads);
   p.layer.setAttribute('aria-valuetext', p.layerText.textContent); p.head.setAttribute('aria-valuetext', p.headText.textContent);
   p.remove.box.checked = spec.without; p.keep.textContent = kept ? 'End comparing' : 'Keep as A';
-  for (const node of [p.hide, p.knock, p.clear]) node.hidden = !chosen.length;
+  for (const node of [p.hide, p.knock, p.other, p.clear]) node.hidden = !chosen.length; if (!chosen.length) p.patching.hidden = true;
   p.hide.textContent = chosen.length === 1 ? 'Hide the patch' : `Hide ${chosen.length} patches`; p.knock.textContent = one ? 'Knock out in the chosen layer and head' : 'Knock out';
 };
 const hovered = (cell) => {
@@ -95,13 +95,9 @@ const haveSinks = async () => {
 };
 const frameSinks = async (on) => { if (on && !await haveSinks()) p.sinks.box.checked = false; sinksShown(); };
 const setAside = async (on) => { if (on && !await haveSinks()) on = false; spec.without = on; if (on) p.sinks.box.checked = true; sinksShown(); refresh(); };
-const change = async (knock) => {
-  const got = await quest('change', question('change', { cells: chosen, knock_out: knock }), knock ? 'Knocking out' : 'Hiding', p.busy);
-  if (got.error || got.stopped) { trouble(got.error || 'Stopped.'); return; }
-  changeShown(got); p.change.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
-};
 const agreement = async () => {
-  const able = view.methods.filter((m) => m.can), shownAll = agreeView(view.pictures), done = [], failed = []; p.agree.hidden = false; p.agree.replaceChildren(shownAll.node);
+  const doubted = (m) => m.gated && !view.lens.usable, able = view.methods.filter((m) => m.can && !doubted(m)), shownAll = agreeView(view.pictures), done = [];
+  const failed = view.methods.filter(doubted).map((m) => `${m.title} is left out: ${view.lens.usable === null ? 'the lens of this checkpoint was not measured' : 'the lens of this checkpoint is not to be believed'}.`); p.agree.hidden = false; p.agree.replaceChildren(shownAll.node);
   const asked = { ...question('heat'), layer: null, head: null }; shownAll.node.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
   for (const [i, m] of able.entries()) {
     const got = await quest('agree', { ...asked, method: m.slug }, `${i + 1} of ${able.length} methods: ${m.title}`, shownAll.busy); if (got.stopped) break;

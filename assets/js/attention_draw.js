@@ -39,21 +39,11 @@ const pair = (map) => {
 const about = () => {
   const m = method(spec.method);
   const score = make('p', 'fv-quiet fv-score', m.score); score.title = view.scored;
-  p.about.replaceChildren(make('p', '', m.measures), make('p', 'fv-quiet', m.paper), score);
+  p.about.replaceChildren(make('p', '', m.measures), make('p', 'fv-quiet', m.paper), score, ...(m.gated ? [lensNote(view.lens, measureLens)] : []));
 };
 const sinksShown = () => {
   const on = p.sinks.box.checked && sinks; p.heat.mark('sink', on ? sinks.cells : []);
   const kinds = on ? [[sinks.tower, 'from the tower'], [sinks.decoder, 'of the decoder']].filter(([n]) => n).map(([n, text]) => `${n} ${text}`).join(', ') : '';
   p.sinkText.textContent = !on ? '' : !sinks.tokens.length ? 'No sinks among the picture tokens of this answer.'
     : `${sinks.tokens.length} of the picture tokens (${kinds}), framed in yellow. They take ${digits(100 * sinks.share)} % of image attention.`;
-};
-const changeShown = (change) => {
-  const list = make('div', 'fv-change-words'); p.change.hidden = false;
-  change.before.forEach((before, k) => {
-    const after = change.after[k], word = make('span', 'fv-change-word');
-    word.append(make('bdi', '', shown(view.tokens[k].t)), make('span', '', percent(Math.exp(before))), make('span', '', percent(Math.exp(after))));
-    word.style.setProperty('--lost', Math.max(0, Math.min(1, (before - after) / STRONG_NATS))); word.title = `${digits(before - after)} nats lost`; list.append(word);
-  });
-  p.change.replaceChildren(make('p', '', `${change.what}: the answer loses ${digits(change.lost)} nats. Written anew, each token the likeliest, it is:`),
-    make('div', 'fv-text', change.anew + (change.ended ? '' : ' \u2026')), list, make('p', 'fv-quiet', 'Each token of the answer with its probability before, and after. Tint: nats lost.'));
 };

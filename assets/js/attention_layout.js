@@ -12,12 +12,17 @@ const tick = (text, value, act, title) => {
   const label = make('label', 'fv-tick'), node = make('input'); node.type = 'checkbox'; node.checked = value; node.addEventListener('change', () => act(node.checked));
   label.append(node, make('span', '', text)); label.box = node; if (title) label.title = title; return label;
 };
+// A method's name with what is known of it: which was measured best, which read a lens that is not known to be good.
+const methodName = (m) => {
+  const doubt = m.gated && !view.lens.usable ? (view.lens.usable === null ? ' (lens not measured)' : ' (lens not to be believed)') : '';
+  return m.title + (m.best && !doubt ? ' (best measured)' : doubt);
+};
 const methodPicker = () => {
   const node = make('select'); node.id = 'attention-method';
   for (const cost of Object.keys(view.costs)) {
     const group = make('optgroup'); group.label = view.costs[cost];
     for (const m of view.methods.filter((one) => one.cost === cost)) {
-      const o = make('option', '', m.best ? `${m.title} (best measured)` : m.title); o.value = m.slug; o.disabled = !m.can; o.title = m.why || m.measures; group.append(o);
+      const o = make('option', '', methodName(m)); o.value = m.slug; o.disabled = !m.can; o.title = m.why || m.measures; group.append(o);
     }
     if (group.children.length) node.append(group);
   }
@@ -54,12 +59,13 @@ const mapSide = () => {
     tick('one for all words', look.shared, (v) => { look.shared = v; again(); }, 'The same scale for every word of the answer that has been drawn this way'),
     tick('smooth', look.smooth, (v) => { look.smooth = v; again(); }));
   p.keep = button('fv-mini', 'Keep as A', 'Keep this map as A; what is shown next is B, beside it and as a difference', () => { kept = kept ? null : drawn; controls(); again(); });
-  p.hide = button('fv-mini', 'Hide', 'Put the mean patch in their place and see what becomes of the answer', () => change(false));
-  p.knock = button('fv-mini', 'Knock out', 'Let the text attend to them no more and see what becomes of the answer', () => change(true));
+  p.hide = button('fv-mini', 'Hide', 'Put the mean patch in their place and see what becomes of the answer', () => change('mean'));
+  p.knock = button('fv-mini', 'Knock out', 'Let the text attend to them no more and see what becomes of the answer', () => change('cut'));
+  p.other = button('fv-mini', 'Patch from\u2026', 'Give them the states they have in another picture and see what becomes of the answer', choosePartner);
   p.clear = button('fv-mini', 'Clear', 'Select no patches', () => select([]));
-  acts.append(p.keep, button('fv-mini', 'Agreement', 'Every method\u2019s map of this word, and how far they agree', agreement), p.hide, p.knock, p.clear);
+  acts.append(p.keep, button('fv-mini', 'Agreement', 'Every method\u2019s map of this word, and how far they agree', agreement), p.hide, p.knock, p.other, p.clear);
   const known = view.geometry ? [make('p', 'fv-quiet', view.geometry)] : [];
-  left.append(p.title, p.note, p.main, p.pair, ...known, p.readout, tools, acts, exportMenu()); return left;
+  left.append(p.title, p.note, p.main, p.pair, ...known, p.readout, tools, acts, patchRow(), exportMenu(exported)); return left;
 };
 const choiceSide = () => {
   const right = make('div', 'fv-look-right'), number = (v) => v ? v - 1 : null;

@@ -1,4 +1,4 @@
-// One logged turn in full, its maps, and a replay of it beside the first answer. Event: map {name}.
+// One logged turn in full, its maps, and a replay of it beside the first answer. Event: map {kind, name}.
 const section = (title, ...nodes) => { const box = make('section'); box.append(make('h3', '', title), ...nodes); return box; };
 const replayed = (replay) => {
   const box = make('div', 'fv-replay'), strip = make('div', 'fv-diff'); box.setAttribute('role', 'status');
@@ -23,7 +23,8 @@ const build = () => {
   line.append(button('fv-mini', 'Copy link', 'Copy the address of this turn', (e) => copy(link.href, e.currentTarget)), link); root.append(line);
   if (value.maps && value.maps.length) {
     const maps = make('div', 'fv-maps');
-    for (const { name, title, note } of value.maps) maps.append(button('fv-mini', title, note || 'Open this map in Attention', () => trigger('map', { name })));
+    const where = { heat: 'Attention', patches: 'Patches' };
+    for (const { kind, name, title, note } of value.maps) maps.append(button('fv-mini', title, `${note ? note + '. ' : ''}Opens in ${where[kind]}`, () => trigger('map', { kind, name })));
     root.append(section(value.maps.length === 1 ? '1 map' : `${value.maps.length} maps`, maps));
   }
   const facts = make('dl', 'fv-facts'), more = make('details', 'fv-more'); more.open = build.more === true;

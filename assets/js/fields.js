@@ -9,7 +9,7 @@ const pick = (label, options, value, change, title) => {
   for (const [key, text, why] of options) {
     const item = make('option', '', text); item.value = key ?? ''; item.disabled = Boolean(why); if (why) item.title = why; select.append(item);
   }
-  select.value = value ?? ''; select.addEventListener('change', () => change(select.value)); return field(label, select, title);
+  select.value = value ?? ''; select.addEventListener('change', () => change(select.value)); const box = field(label, select, title); box.select = select; return box;
 };
 // words(value) stands behind the label.
 const slide = (label, low, high, value, step, change, words) => {
@@ -19,7 +19,7 @@ const slide = (label, low, high, value, step, change, words) => {
 };
 const tick = (label, value, change, title) => {
   const box = make('label', 'fv-ptick'), input = make('input'); input.type = 'checkbox'; input.checked = value; box.append(input, make('span', '', label));
-  if (title) box.title = title; input.addEventListener('change', () => change(input.checked)); return box;
+  if (title) box.title = title; input.addEventListener('change', () => change(input.checked)); box.input = input; return box;
 };
 // [[null, "all layers"], [0, "layer 1"], ...]
 const counted = (n, name) => [[null, `all ${name}s`], ...Array.from({ length: n }, (_, i) => [i, `${name} ${i + 1}`])];

@@ -6,7 +6,8 @@
 //       `_overlay.pictures_view` gives: [{url, name, size: [w, h], views: [{box, rows, cols, name}]}]. Cells are numbered
 //       through all views of all pictures, row by row. `pick(cell)` is a click or Enter, `region(cells)` a drag,
 //       `hover(cell or -1, keys?)` where pointer or keyboard cursor is; `keys` says whether Shift was held, undefined for a pointer.
-//       `start()` is the cell that arrow keys set out from; without it, the highest.
+//       `start()` is the cell that arrow keys set out from; without it, the highest. A finger scrolls the page as everywhere;
+//       where one can be used, a button under the pictures makes it draw regions instead.
 //   map.show({scores, scale, signed, unit, opacity, smooth})  paints scores [cells]; NaN where no token looks
 //   map.show({colours, tell, opacity})           paints colours [cells * 3], 0 to 1; `tell(cell)` says what one is
 //   map.mark(kind, cells)                       frames cells; kinds: 'sink', 'chosen'
@@ -134,7 +135,7 @@ const colourBar = ({ scale, signed, unit, opacity = 1 }) => {
 };
 const heatmap = (pictures, options = {}) => {
   const node = make('div', 'fv-heat' + (pictures.length > 1 ? ' many' : '')), side = options.raster || RASTER;
-  const cells = [], marks = {}; let shownNow = null, cursor = -1, frames = [];
+  const cells = [], marks = {}; let shownNow = null, cursor = -1, frames = [], drawing = false;
   const spots = pictures.map((picture, k) => {
     const starts = picture.views.map((view) => {
       const start = cells.length, [x0, y0, x1, y1] = view.box, cw = (x1 - x0) / view.cols, ch = (y1 - y0) / view.rows;
@@ -195,6 +196,7 @@ const heatmap = (pictures, options = {}) => {
     let from = null, band = null;
     spot.frame.addEventListener('pointermove', (e) => {
       const [x, y] = point(spot, e); if (!from) { move(at(k, x, y)); return; }
+      if (e.pointerType === 'touch' && !drawing) return; // the page is being scrolled, or will be
       if (!band && Math.hypot(e.clientX - from.px, e.clientY - from.py) > 4) band = rect([0, 0, 0, 0], 'band');
       if (!band) return;
       spot.frame.setPointerCapture(e.pointerId);
@@ -217,8 +219,15 @@ const heatmap = (pictures, options = {}) => {
     };
     spot.frame.addEventListener('pointerup', end); spot.frame.addEventListener('pointercancel', (e) => { band = null; end(e); });
   });
+  if (options.region) {
+    const mode = button('fv-mini fv-draw', 'Draw a region', 'A finger on the picture draws a region instead of scrolling the page', () => {
+      drawing = !drawing; node.classList.toggle('drawing', drawing); mode.setAttribute('aria-pressed', drawing); mode.textContent = drawing ? 'End drawing' : 'Draw a region';
+    });
+    mode.setAttribute('aria-pressed', false); node.append(mode);
+  }
   node.tabIndex = 0; node.setAttribute('role', 'application'); node.setAttribute('aria-roledescription', 'heat map');
   node.addEventListener('keydown', (e) => {
+    if (e.target !== node) return;
     const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[e.key];
     if (step) {
       const known = cursor < 0 ? setOut() : cursor, now = known < 0 ? top() : known, { view, start, row, col } = cells[now];

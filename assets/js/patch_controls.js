@@ -32,19 +32,20 @@ const impossible = {
 };
 const mapButtons = () => {
   const box = make('div', 'fv-pmaps'); box.setAttribute('role', 'group'); box.setAttribute('aria-label', 'What the picture shows');
-  for (const [kind, [title, words]] of Object.entries(MAPS)) {
+  for (const kind of Object.keys(MAPS)) {
+    const [title, words] = data.titles[kind];
     const why = impossible[kind] ? impossible[kind]() : '', node = button('fv-mini', title, why || words, () => toMap(kind));
     node.dataset.map = kind; node.disabled = Boolean(why); box.append(node);
   }
   return box;
 };
 const controls = () => {
-  const [, words, names] = MAPS[s.map];
+  const [, words] = data.titles[s.map], names = MAPS[s.map];
   for (const node of p.maps.children) { node.classList.toggle('on', node.dataset.map === s.map); node.setAttribute('aria-pressed', node.dataset.map === s.map); }
   p.about.textContent = words; p.controls.replaceChildren(...names.map((name) => control[name]()).filter(Boolean)); p.controls.hidden = !p.controls.childNodes.length;
 };
 const toMap = async (kind) => {
   s.map = kind; controls(); drawMap();
-  if (!MAPS[kind][2].includes('partner') || partners) return;
+  if (!MAPS[kind].includes('partner') || partners) return;
   const mine = run, reply = await ask({ kind: 'partners', run }); if (mine === run && !reply.error) { partners = reply.partners; controls(); }
 };

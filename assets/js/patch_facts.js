@@ -1,13 +1,5 @@
 // What is said of the chosen patches beside the picture: words that used them, what the lens says, shares brought back.
 const nats = (v) => `${digits(v)} ${Math.abs(v) === 1 ? 'nat' : 'nats'}`;
-const bar = (share, kind) => { const node = make('span', 'fv-pbar' + (kind ? ' ' + kind : '')); node.style.width = (100 * Math.max(0, Math.min(1, share))).toFixed(1) + '%'; return node; };
-const cellOf = (...nodes) => { const node = make('td'); node.append(...nodes); return node; };
-const table = (label, heads) => {
-  const node = make('table', 'fv-ptable'), head = make('thead'), row = make('tr'), body = make('tbody');
-  node.setAttribute('aria-label', label);
-  for (const [text, title] of heads) { const cell = make('th', '', text); cell.scope = 'col'; if (title) cell.title = title; row.append(cell); }
-  head.append(row); node.append(head, body); return { node, body };
-};
 // One row for each word of the answer. show({received, mass}) and lost({before, after, instead}) fill it in.
 const wordsTable = (words, choose) => {
   const { node, body } = table('Words of the answer', [['Word'], ['Attention here', 'Sum over these patches of the attention of the position that predicts the word'],
@@ -19,7 +11,7 @@ const wordsTable = (words, choose) => {
     cells[1].firstChild.textContent = percent(Math.exp(word.p));
     return { row, name, cells };
   });
-  const put = (cell, text, share, kind) => { cell.replaceChildren(make('span', 'fv-pnum', text)); if (share) cell.append(bar(share, kind)); };
+  const put = (cell, text, share, kind) => { cell.replaceChildren(make('span', 'fv-pnum', text)); if (share) cell.append(shareBar(share, kind)); };
   const roam = rows.map((row) => row.name); roving(roam, 0);
   body.addEventListener('focusin', (e) => { const at = roam.indexOf(e.target); if (at >= 0) roving(roam, at); });
   body.addEventListener('keydown', (e) => {
@@ -60,15 +52,5 @@ const lensTable = (reply) => {
     for (const [text, p] of words) { const item = make('span', 'fv-plens-w'); item.style.setProperty('--p', p); item.append(make('bdi', 'fv-pmono', shown(text)), make('span', 'fv-quiet', percent(p))); list.append(item); }
     row.append(make('td', 'fv-pnum', depth === 0 ? '0, enters' : depth === last ? `${depth}, leaves` : depth), list); body.append(row);
   }
-  return node;
-};
-// Shares brought back, for each depth: the chosen patches, all others, all.
-const broughtTable = (reply, many) => {
-  const { node, body } = table('Share of the answer brought back, by depth', [['Depth'], [many ? 'These patches' : 'This patch'], ['All others'], ['All patches']]), named = floats(reply.named);
-  reply.depths.forEach((depth, i) => {
-    const row = make('tr'); row.append(make('td', 'fv-pnum', depth === 0 ? '0, enters' : depth));
-    for (let g = 0; g < 3; g++) { const v = named[3 * i + g]; row.append(cellOf(make('span', 'fv-pnum', digits(v)), bar(Math.abs(v), v < 0 ? 'gain' : ''))); }
-    body.append(row);
-  });
   return node;
 };

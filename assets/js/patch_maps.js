@@ -1,22 +1,11 @@
-// What the picture can show of the patches: [title, what it measures, its controls], what is asked for it, how it is painted.
-const MAPS = {
-  alike: ['Like this patch', 'Cosine of each patch\u2019s features with those chosen, the mean over all patches taken off.', ['stage', 'layer']],
-  like_word: ['Like a word', 'Cosine of what the connector gives for each patch with a word\u2019s embedding in the decoder, means taken off. '
-    + 'The two were never trained to match.', ['word']],
-  coloured: ['Colours', 'First three principal components of the features as red, green and blue: patches of one colour are alike. '
-    + 'The colours themselves mean nothing.', ['stage', 'layer', 'partner']],
-  seen: ['Tower attention', 'The vision tower\u2019s own attention between patches, before the decoder is reached. '
-    + 'It moves information; it does not say what was used.', ['way', 'tower', 'head']],
-  used: ['A word\u2019s attention', 'The share of a word\u2019s attention that falls on each patch. Choose the word in the table.', []],
-  between: ['Two pictures', 'States of this picture are put into a run on the other picture, at one depth: the share of this answer that comes back. '
-    + '0 is the other picture, 1 is this one.', ['partner', 'patch', 'depth']],
-};
+// What the picture can show of the patches, and the controls of each. Titles and what each measures come with the answer.
+const MAPS = { alike: ['stage', 'layer'], like_word: ['word'], coloured: ['stage', 'layer', 'partner'], seen: ['way', 'tower', 'head'], used: [], between: ['partner', 'patch', 'depth'] };
 const layerNow = () => s.layer[s.stage] ?? data.stages[s.stage].first;
 // A question about the chosen patches names them only where the reply would be for them alone.
 const needs = (question, many, part = { tokens: s.tokens }) => data.cell.length * many <= data.whole ? question : { ...question, ...part };
 const question = {
   alike: () => needs({ kind: 'alike', run, stage: s.stage, layer: layerNow() }, data.cell.length),
-  seen: () => needs({ kind: 'seen', run, layer: s.tower, head: s.head }, data.cell.length),
+  seen: () => needs({ kind: 'seen', run, layer: s.tower, head: s.head }, data.cell.length, { tokens: s.tokens, way: s.way }),
   received: () => needs({ kind: 'used', run, layer: s.wordLayer, head: s.wordHead }, data.words.length),
   used: () => needs({ kind: 'used', run, layer: s.wordLayer, head: s.wordHead }, data.words.length, { word: s.word }),
   coloured: () => ({ kind: 'coloured', run, stage: s.stage, layer: layerNow(), partner: s.partner }),
@@ -37,26 +26,45 @@ const meanRows = (matrix, width, rows, turned) => {
   return found;
 };
 const rowsOf = (reply, turned) => reply.matrix ? meanRows(numbers(reply, 'matrix'), data.cell.length, s.tokens, turned) : numbers(reply, 'row');
-// Values of tokens [T * width] as values of cells, NaN where no token looks, the mean where several do.
-const toCells = (values, cellOf, cells, width = 1) => {
+// Values of tokens [T * width] as values of cells, NaN where no token looks, the mean where several do. Where places are
+// mixed, a cell has what the tokens that draw on it give it. `from` is {cell, mixing}: of this answer, or of another picture.
+const toCells = (values, from, cells, width = 1) => {
   const found = new Float32Array(cells * width).fill(NaN), count = new Uint16Array(cells);
-  cellOf.forEach((cell, t) => {
+  if (from.mixing) {
+    found.fill(0); const tokens = from.cell.length;
+    for (let t = 0; t < tokens; t++) for (let c = 0; c < cells; c++) for (let i = 0; i < width; i++) found[c * width + i] += values[t * width + i] * from.mixing[t * cells + c];
+    return found;
+  }
+  from.cell.forEach((cell, t) => {
     if (cell < 0) return;
     count[cell]++;
     for (let i = 0; i < width; i++) { const at = cell * width + i, v = values[t * width + i]; found[at] = count[cell] === 1 ? v : found[at] + (v - found[at]) / count[cell]; }
   });
   return found;
 };
+// The tokens behind cells: those that look there; where places are mixed, for each cell the one that draws on it most.
+const tokensOf = (cells) => {
+  const tokens = data.cell.length, many = map.cells.length, wanted = new Set(cells);
+  if (!data.mixing) return data.cell.flatMap((cell, t) => wanted.has(cell) ? [t] : []);
+  const most = (c) => { let best = 0; for (let t = 1; t < tokens; t++) if (data.mixing[t * many + c] > data.mixing[best * many + c]) best = t; return best; };
+  return [...new Set(cells.map(most))].sort((a, b) => a - b);
+};
 const sinks = () => [...data.sinks.tower, ...data.sinks.decoder];
 const setAside = (values) => { if (!s.aside) return values; const found = values.slice(); for (const t of sinks()) found[t] = 0; return found; };
 // --- painting ---
+const titleNow = () => {
+  const title = data.titles[s.map][0];
+  return ['alike', 'seen', 'between'].includes(s.map) ? `${title}: ${p.where.textContent}` : s.map === 'used' ? `${title}: \u201c${shown(data.words[s.word].t)}\u201d`
+    : s.map === 'like_word' ? `${title}: \u201c${s.typed}\u201d` : title;
+};
 const paintScores = (values, signed, unit) => {
-  const scores = toCells(values, data.cell, map.cells.length), scale = scaleOf([scores], s.cut ? 'percentile' : 'linear', signed);
+  const scores = toCells(values, data, map.cells.length), scale = scaleOf([scores], s.cut ? 'percentile' : 'linear', signed);
   p.scores = scores; map.show({ scores, scale, signed, unit, opacity: s.opacity, smooth: s.smooth });
   p.bar = colourBar({ scale, signed, unit, opacity: s.opacity }); p.scale.replaceChildren(p.bar); read();
+  map.now = { title: titleNow(), scale, signed, unit }; p.drawn = [map]; keepSoon();
 };
-const paintColours = (on, cellOf, text) => {
-  const colours = toCells(floats(text), cellOf, on.cells.length, 3);
+const paintColours = (on, from, text) => {
+  const colours = toCells(floats(text), from, on.cells.length, 3);
   on.show({ colours, opacity: s.opacity, tell: (cell) => [0, 1, 2].map((i) => digits(colours[3 * cell + i])).join(' ') });
 };
 const painters = {
@@ -70,27 +78,21 @@ const painters = {
   },
   coloured: (reply) => {
     const joint = reply.other ? ' over both pictures together: one fit, so a colour means the same in both' : '';
-    paintColours(map, data.cell, reply.colours); read(); p.second.classList.remove('stale'); p.second.replaceChildren();
+    paintColours(map, data, reply.colours); read(); map.now = { title: titleNow() }; p.drawn = [map]; keepSoon(); p.second.classList.remove('stale'); p.second.replaceChildren();
     p.scale.replaceChildren(make('p', 'fv-quiet', `Each component from its 1st to its 99th percentile${joint}. Outlying patches take no part in the fit.`));
     if (!reply.other) return;
     const other = heatmap(reply.other.pictures, { label: 'The other picture' }), frame = make('div', 'fv-pframe'); frame.append(other.node);
-    p.second.append(make('p', 'fv-quiet', 'The other picture'), frame); paintColours(other, reply.other.cell, reply.other.colours);
+    p.second.append(make('p', 'fv-quiet', 'The other picture'), frame); 
+    paintColours(other, { ...reply.other, mixing: reply.other.mixing && floats(reply.other.mixing) }, reply.other.colours);
+    other.now = { title: 'The other picture' }; p.drawn = [map, other];
   },
   between: (reply, old) => {
     const T = data.cell.length, at = Math.min(s.depth, reply.depths.length - 1);
     paintScores(numbers(reply, 'blocks').slice(at * T, (at + 1) * T), true, 'share');
-    p.second.classList.toggle('stale', Boolean(old)); p.second.replaceChildren(...brought(reply));
+    p.second.classList.toggle('stale', Boolean(old)); p.second.replaceChildren(...broughtView(reply, s.tokens.length > 1));
   },
 };
-const brought = (reply) => {
-  const figure = make('div', 'fv-pother'), img = make('img'), small = Math.abs(reply.clean - reply.corrupted) < 0.1;
-  img.src = reply.picture.url; img.alt = reply.picture.name;
-  figure.append(img, make('p', 'fv-quiet', `With this picture the answer has a log-probability of ${digits(reply.clean)} nats, with the other ${digits(reply.corrupted)}. `
-    + `Blocks of ${reply.side} x ${reply.side} tokens are patched one at a time.`));
-  const caution = 'The two pictures give this answer nearly the same probability: shares of so small a difference mean little. Choose a picture that changes the answer.';
-  return [figure, ...(small ? [make('p', 'fv-note', caution)] : []), broughtTable(reply, s.tokens.length > 1)];
-};
-const blank = () => { map.show({ scores: new Float32Array(map.cells.length), scale: { low: 0, high: 1, text: '' }, opacity: 0, unit: '' }); p.scale.replaceChildren(); };
+const blank = () => { p.drawn = []; clearTimeout(keepSoon.later); map.show({ scores: new Float32Array(map.cells.length), scale: { low: 0, high: 1, text: '' }, opacity: 0, unit: '' }); p.scale.replaceChildren(); };
 // What the chosen map needs before anything can be asked; empty where nothing.
 const missing = { like_word: () => s.typed ? '' : 'Type a word to compare the patches with.' };
 const drawMap = async () => {
@@ -111,7 +113,7 @@ const waitForPatch = () => {
 };
 const patchNow = async () => {
   if (!s.partner) { note('Choose another picture first.'); return; }
-  const mine = ++turn, { partner } = s, reply = await ask(question.between(), { text: 'Patching', group: 'map' }); if (mine !== turn) return;
+  const mine = ++turn, { partner, tokens } = s, reply = await ask(question.between(), { text: 'Patching', group: 'map' }); if (mine !== turn) return;
   failed(reply.error); if (reply.error) return;
-  note(''); s.depths = reply.depths; s.last = { reply, partner }; controls(); painters.between(reply);
+  note(''); s.depths = reply.depths; s.last = { reply, partner, tokens }; controls(); painters.between(reply);
 };

@@ -16,7 +16,7 @@ const read = () => {
 };
 // --- what is chosen ---
 const choose = (cells) => {
-  const wanted = new Set(cells), tokens = data.cell.flatMap((cell, t) => wanted.has(cell) ? [t] : []); if (!tokens.length) return;
+  const tokens = tokensOf(cells); if (!tokens.length) return;
   s.cells = cells; s.tokens = tokens; map.mark('chosen', cells);
   p.where.textContent = tokens.length > 1 ? `Region of ${tokens.length} patches` : map.where(cells[0]).replace(/^./, (c) => c.toUpperCase());
   p.used.classList.add('stale'); p.lens.classList.toggle('stale', p.says.open);
@@ -39,17 +39,14 @@ const spoken = async () => {
   if (!p.says.open) return;
   const { tokens } = s, reply = await ask(question.says(), { group: 'says' }); if (tokens !== s.tokens) return;
   p.lens.classList.remove('stale'); p.lens.replaceChildren(reply.error ? make('p', 'fv-error', reply.error) : lensTable(reply));
+  if (!reply.error) setTimeout(() => { if (data && tokens === s.tokens && p.says.open) keep(whatOf('says')); }, KEEP_MS);
 };
 const anew = async () => {
-  const { tokens } = s, reply = await ask({ kind: 'again', run, tokens }, { text: 'Answering', group: 'again' }); if (tokens !== s.tokens) return;
-  const line = make('p', reply.error ? 'fv-error' : 'fv-quiet', reply.error || 'Answered again, greedily, with the mean patch in their place: ');
-  if (!reply.error) line.append(make('bdi', 'fv-pmono', reply.text || '(nothing)'));
+  const { tokens, how } = s, reply = await ask({ kind: 'again', run, tokens, how }, { text: 'Answering', group: 'again' }); if (tokens !== s.tokens || how !== s.how) return;
+  const done = how === 'mean' ? 'with the mean patch in their place' : 'with no text attending to them';
+  const line = make('p', reply.error ? 'fv-error' : 'fv-quiet', reply.error || `Answered again, greedily, ${done}: `);
+  if (!reply.error) line.append(make('bdi', 'fv-pmono', (reply.text || '(nothing)') + (reply.ended ? '' : ' \u2026')));
   p.again.replaceChildren(line);
-};
-const save = async () => {
-  const reply = await ask({ kind: 'export', run, stage: s.stage, layer: layerNow(), tokens: s.tokens }, { text: 'Writing the file' });
-  if (reply.error) { p.saved.replaceChildren(make('span', 'fv-error', reply.error)); return; }
-  const link = make('a', '', reply.name); link.href = reply.url; link.download = reply.name; p.saved.replaceChildren('Saved as ', link); link.click();
 };
 // --- the page ---
 const rectangle = (a, b) => {
@@ -75,9 +72,11 @@ const left = () => {
   p.note = make('p', 'fv-quiet'); p.error = make('p', 'fv-error'); p.error.setAttribute('role', 'alert'); frame.append(map.node);
   look.append(slide('Opacity', 0.1, 1, s.opacity, 0.05, set('opacity')), tick('Smooth', s.smooth, set('smooth'), 'Interpolate between patches; the numbers stay'),
     tick('Cut at percentiles', s.cut, set('cut'), 'The colours end at the 1st and 99th percentile instead of the extremes'));
-  if (sinks().length) look.append(tick('Set sinks aside', s.aside, (v) => { set('aside')(v); received(); }, 'Attention on sinks counts as none'));
+  p.aside = sinks().length ? tick('Set sinks aside', s.aside, (v) => { set('aside')(v); received(); }, 'Attention on sinks counts as none') : null;
+  if (p.aside) look.append(p.aside);
   box.append(p.maps, p.about, p.controls, frame, p.reading, p.scale, p.note, p.error, look, make('p', 'fv-quiet', sinkWords()));
-  if (!data.exact) box.append(make('p', 'fv-note', 'Where the visual tokens of this checkpoint look is a guess.'));
+  if (data.geometry) box.append(make('p', 'fv-quiet', data.geometry));
+  box.append(exportMenu(exported));
   return box;
 };
 const section = (title, ...nodes) => { const box = make('section', 'fv-psection'); box.append(make('h3', '', title), ...nodes); return box; };
@@ -85,36 +84,40 @@ const wordsSection = () => {
   const [layers, heads] = data.decoder, acts = make('div', 'fv-pcontrols'), scroll = make('div', 'fv-pscroll');
   const over = (name) => (v) => { s[name] = orNull(v); received(); if (s.map === 'used') drawMap(); };
   const HOW = [['mean', 'the mean patch in its place'], ['cut', 'cutting text off from it']], why = 'Replaced by the mean visual token of this prompt, or left in place with no text attending to it';
-  acts.append(pick('Attention, mean over', counted(layers, 'layer'), s.wordLayer, over('wordLayer')), pick('and', counted(heads, 'head'), s.wordHead, over('wordHead')),
-    pick('Hidden by', HOW, s.how, (v) => { s.how = v; p.used.classList.add('stale'); lost(); }, why));
+  p.wordLayer = pick('Attention, mean over', counted(layers, 'layer'), s.wordLayer, over('wordLayer')); p.wordHead = pick('and', counted(heads, 'head'), s.wordHead, over('wordHead'));
+  acts.append(p.wordLayer, p.wordHead, pick('Hidden by', HOW, s.how, (v) => { s.how = v; p.used.classList.add('stale'); lost(); }, why));
   answer = wordsTable(data.words, (k) => { s.word = k; answer.mark(k); toMap('used'); }); answer.mark(s.word); scroll.append(answer.node);
   p.used = make('div'); p.loss = make('p', 'fv-ploss'); p.loss.setAttribute('role', 'status'); p.again = make('div');
   p.used.append(acts, p.loss, scroll, button('fv-mini', 'Answer again without it', 'Let the model answer the same question with these patches hidden', anew), p.again);
   return section('Words that used it', p.used);
 };
 const right = () => {
-  const box = make('div', 'fv-pright'), file = make('div', 'fv-pcontrols');
-  p.second = make('div', 'fv-psecond'); p.where = make('h2', 'fv-pwhere', ''); p.lens = make('div'); p.says = make('details', 'fv-psection'); p.saved = make('span', 'fv-quiet');
+  const box = make('div', 'fv-pright');
+  p.second = make('div', 'fv-psecond'); p.where = make('h2', 'fv-pwhere', ''); p.lens = make('div'); p.says = make('details', 'fv-psection'); p.health = make('div');
   p.says.open = data.lens.usable === true; p.says.addEventListener('toggle', spoken);
-  p.says.append(make('summary', '', 'What the lens says here'), make('p', data.lens.usable ? 'fv-quiet' : 'fv-note', data.lens.text), p.lens);
-  file.append(button('fv-mini', 'Export NPZ', 'Features, similarities and attention as raw numbers', save), p.saved);
-  box.append(p.second, p.where, wordsSection(), p.says, file); return box;
+  p.says.append(make('summary', '', 'What the lens says here'), p.health, p.lens); healthShown();
+  box.append(p.second, p.where, wordsSection(), p.says); return box;
 };
 const build = () => {
-  s = fresh(); partners = p.bar = p.scores = null; p.over = -1; picture();
+  s = fresh(); partners = p.bar = p.scores = null; p.over = -1; p.drawn = []; picture();
   const grid = make('div', 'fv-pgrid'); grid.append(left(), right()); root.replaceChildren(p.asking, grid);
   controls(); blank(); choose([data.cell[data.first]].filter((cell) => cell >= 0));
 };
 const empty = (text, wrong) => {
-  root.replaceChildren(p.asking, make('p', wrong ? 'fv-error' : 'fv-empty', text)); if (wrong) root.append(button('fv-mini', 'Try again', 'Read the answer again', load));
+  root.replaceChildren(p.asking, make('p', wrong ? 'fv-error' : 'fv-empty', text)); if (wrong) root.append(button('fv-mini', 'Try again', 'Read the answer again', () => load()));
 };
-const load = async () => {
+const load = async (asked = null) => {
   const wanted = run; data = null; if (!wanted) { empty('Nothing on the bench yet. Ask about a picture in Chat.'); return; }
   empty('Reading the answer'); const reply = await ask({ kind: 'open', run: wanted }, { text: 'Reading the answer', group: 'open' }); if (wanted !== run) return;
   if (reply.error) { empty(reply.error, true); return; }
-  data = reply; build();
+  data = { ...reply, mixing: reply.mixing && floats(reply.mixing) }; build(); if (asked) restore(asked);
 };
 document.addEventListener('keydown', (e) => { if (e.key === 'Escape' && element.offsetParent !== null) p.asking.querySelector('button')?.click(); });
-// Nothing is asked before the tab is looked at.
-const follow = () => { const wanted = props.value ? props.value.run : ''; if (element.offsetParent !== null && wanted !== run) { run = wanted; load(); } };
+// Nothing is asked before the tab is looked at. A map opened from Sessions is shown once.
+const follow = () => {
+  const { run: wanted = '', map: opened = null } = props.value || {}, asked = JSON.stringify(opened);
+  if (element.offsetParent === null || (wanted === run && (!opened || asked === follow.map))) return;
+  follow.map = asked; if (wanted === run && data) { restore(opened); return; }
+  run = wanted; load(opened);
+};
 new IntersectionObserver(follow).observe(element); watch('value', follow); follow();

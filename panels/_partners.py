@@ -1,4 +1,4 @@
-"""Two pictures at once: which others can stand beside a turn's, colours fitted jointly, states patched from one to the other."""
+"""Another picture beside a turn's own: which there are, and what becomes of an answer when states are patched between the two."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from model import Prompt, open_picture
 from model.errors import InputError
 from model.lens import depths
 from model.looking import subject_of
-from model.patches import colours
 from model.patching import blocks_of, patch_states
 from model.progress import Run
 from model.prompt import ImagePart
@@ -22,18 +21,17 @@ from studies.world.files import to_png
 from studies.world.phrases import full_name
 from studies.world.scene import COLOURS, NEVER_TRAINED, Scene
 
-from ._html import PictureUrls
-from ._overlay import packed, pictures_view
-from ._patches_asked import Question, Turn, placed, turn_of
-from ._patches_views import features_of
+from ._overlay import packed
 from ._runs_view import cut
 from ._scenes import scene_of
+from ._turns import whole
 from .base import Bench
 
 SIDE = 3
 """Blocks that are patched are so many tokens wide and high."""
 MAX_DEPTHS = 9
 MAX_TURNS = 30
+CHOOSE = "Choose another picture from the list first."
 
 
 @dataclass(frozen=True)
@@ -44,35 +42,37 @@ class Partner:
     label: str
 
 
-def partners(bench: Bench, turn: Turn) -> list[Partner]:
-    """The last picture's scene with one thing changed, where it is a drawn scene; then other pictures of the session."""
-    mine = turn.prompt.images[-1]
+def partners(bench: Bench, run_id: str, prompt: Prompt) -> list[Partner]:
+    """The last picture's scene with one thing changed, where it is a drawn scene; then other pictures of the run's session."""
+    mine = prompt.images[-1]
     scene = scene_of(mine)
     found = []
     for i, thing in enumerate(scene.things if scene else ()):
         colour = _edited(scene, "recolour", i).after.things[i].colour
         found.append(Partner(f"recolour {i}", f"the {full_name(thing)} in {colour}"))
         found.append(Partner(f"erase {i}", f"without the {full_name(thing)}"))
-    record = bench.history.run(turn.run)
-    rows = bench.history.search(limit=500)
+    session = bench.history.run(run_id).row.session
     seen = {mine.id}
-    for row in rows:
-        if row.session == record.row.session and row.images and row.images[-1] not in seen:
+    for row in bench.history.search(limit=500):
+        if row.session == session and row.images and row.images[-1] not in seen:
             seen.add(row.images[-1])
             found.append(Partner(f"turn {row.id}", f"the picture of: {cut(row.question, 60)}"))
     return found[:MAX_TURNS]
 
 
-def other_picture(bench: Bench, turn: Turn, partner: str) -> ImagePart:
-    """The picture a partner stands for. Raises InputError, PictureError."""
+def other_picture(bench: Bench, prompt: Prompt, partner: str) -> ImagePart:
+    """The picture a partner of a prompt stands for. Raises InputError, PictureError."""
     kind, _, what = partner.partition(" ")
     if kind == "turn":
-        return turn_of(bench, what).prompt.images[-1]
-    scene = scene_of(turn.prompt.images[-1])
+        images = whole(bench.history.run(what)).images
+        if not images:
+            raise InputError(CHOOSE)
+        return images[-1]
+    scene = scene_of(prompt.images[-1])
     if kind in ("erase", "recolour") and scene is not None and what.isdecimal() and int(what) < len(scene.things):
         edit = _edited(scene, kind, int(what))
-        return open_picture(to_png(edit.after, turn.prompt.images[-1].image.width), f"{kind} {full_name(edit.thing)}.png").part
-    raise InputError("Choose another picture from the list first.")
+        return open_picture(to_png(edit.after, prompt.images[-1].image.width), f"{kind} {full_name(edit.thing)}.png").part
+    raise InputError(CHOOSE)
 
 
 def _edited(scene: Scene, kind: str, index: int) -> Edit:
@@ -94,26 +94,14 @@ def swapped(prompt: Prompt, other: ImagePart) -> Prompt:
     return replace(prompt, messages=messages)
 
 
-def joint_colours(subject: Subject, other: ImagePart, asked: Question, urls: PictureUrls) -> dict[str, Any]:
-    """Colours of this prompt's patches and of the same prompt's with the other picture, of one fit."""
-    second = subject_of(subject.vlm, swapped(subject.prompt, other), subject.answer_ids)
-    first, again = colours([features_of(subject, asked), features_of(second, asked)])
-    grid = placed(second)
-    return {
-        "colours": packed(first),
-        "other": {"colours": packed(again), "cell": grid.cell.tolist(),
-                  "pictures": pictures_view(grid, second.prompt.images, urls)},
-    }  # fmt: skip
-
-
-def between(subject: Subject, other: ImagePart, asked: Question, run: Run) -> dict[str, Any]:
+def brought(subject: Subject, run: Run, other: Prompt, tokens: tuple[int, ...]) -> dict[str, Any]:
     """Shares of the answer that come back when states of this picture are put into a run on the other.
 
-    `named` [depths, 3] are for the chosen patches, all the others, and all; `blocks` [depths, T] for small blocks.
+    `named` [depths, 3] are for the chosen tokens, all the others, and all; `blocks` [depths, T] for small blocks.
     """
-    second = subject_of(subject.vlm, swapped(subject.prompt, other), subject.answer_ids)
+    second = subject_of(subject.vlm, other, subject.answer_ids)
     chosen = torch.zeros(1, subject.count, dtype=torch.bool)
-    chosen[0, asked.tokens(subject)] = True
+    chosen[0, list(tokens)] = True
     small = blocks_of(subject, SIDE)
     groups = torch.cat([chosen, ~chosen, torch.ones_like(chosen), small])
     every = depths(subject)
