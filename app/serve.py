@@ -15,13 +15,14 @@ from gradio.exceptions import ServerFailedToStartError
 
 from model import Checkpoint, Core, WorkbenchError, parse_spec
 
+from . import zero
 from .history import History
 from .settings import Settings
 from .shell import STYLES, build_demo, theme
 from .store import Store
 
 log = logging.getLogger(__name__)
-MAX_WAITING = 64
+MAX_WAITING, MAX_PUBLIC_WAITING = 64, 32
 MAX_UPLOAD, MAX_PUBLIC_UPLOAD = "500mb", "25mb"
 """Pictures have a limit of their own, and a sentence; a session with many of them is larger."""
 
@@ -42,7 +43,8 @@ def serve(settings: Settings) -> None:
 def open_demo(settings: Settings) -> tuple[gr.Blocks, Core]:
     """The page and its core, checkpoints loaded. One that cannot be loaded is told of and left out, if another can."""
     history = History(Store(settings.data if settings.log else _forgotten(), settings.journal))
-    core = Core(history.store)
+    core, lender = Core(history.store), zero.prepare()
+    core.pool.tests_later = lender is not None
     loaded: list[Checkpoint] = []
     troubles: list[WorkbenchError] = []
     for spec in dict.fromkeys(settings.checkpoints):
@@ -57,6 +59,8 @@ def open_demo(settings: Settings) -> tuple[gr.Blocks, Core]:
         raise WorkbenchError("\nfovea: ".join(map(str, troubles)) or "No checkpoint was named. Give one with --checkpoint.")
     for trouble in troubles:
         print(f"fovea: {trouble}", file=sys.stderr)
+    if lender is not None:  # every fork inherits what is placed now
+        core.slot, core.pool.fixed = zero.LentSlot(core.pool, lender), zero.FIXED
     return build_demo(core, history, loaded, settings.public), core
 
 
@@ -74,7 +78,7 @@ def _end(number: int, frame: object) -> None:
 
 def launch(demo: gr.Blocks, settings: Settings) -> None:
     """Serve the page in the background, with limits that are safe to leave on. Raises WorkbenchError where it cannot be."""
-    demo.queue(max_size=MAX_WAITING, default_concurrency_limit=8, api_open=True)
+    demo.queue(max_size=MAX_PUBLIC_WAITING if settings.public else MAX_WAITING, default_concurrency_limit=8, api_open=True)
     try:
         demo.launch(
             server_name=settings.host,
@@ -86,6 +90,10 @@ def launch(demo: gr.Blocks, settings: Settings) -> None:
             share=False,
             max_file_size=MAX_PUBLIC_UPLOAD if settings.public else MAX_UPLOAD,
             blocked_paths=[str(settings.data)],
+            allowed_paths=[],
+            root_path=settings.root_path or None,
+            auth=settings.auth,
+            mcp_server=settings.mcp,
             enable_monitoring=False,
             run_history=False,
             footer_links=["api", "settings"],
