@@ -195,6 +195,24 @@ def encoded(image: Image.Image, kind: str, **settings: Any) -> bytes:
     return buffer.getvalue()
 
 
+class Finger:
+    """One finger on a page that was made with `has_touch`, as the browser itself takes it: it scrolls what a finger scrolls."""
+
+    def __init__(self, page: Page) -> None:
+        self._page, self._session = page, page.context.new_cdp_session(page)
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float], steps: int = 12) -> None:
+        """Down at one place of the window, in steps to another, and up."""
+        self._send("touchStart", start)
+        for i in range(1, steps + 1):
+            self._send("touchMove", tuple(a + (b - a) * i / steps for a, b in zip(start, end, strict=True)))
+            self._page.wait_for_timeout(16)
+        self._session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    def _send(self, what: str, at: tuple[float, ...]) -> None:
+        self._session.send("Input.dispatchTouchEvent", {"type": what, "touchPoints": [{"x": at[0], "y": at[1]}]})
+
+
 FAINT, WIDE = ((Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("faint.js", "wide.js"))
 
 

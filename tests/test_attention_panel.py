@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from fakes import picture
 
+from app.export import export_zip, import_session
 from app.history import History
 from app.store import Store
 from app.trouble import LogError
@@ -28,16 +29,20 @@ from model.knockout import hide, knock_out, visual_dependence
 from model.progress import Run
 from model.subject import Subject
 from model.trace import Want
-from panels import _attention_work, _scores
+from model.without import Change, answered_without, without
+from panels import _attention_view, _attention_work, _scores
 from panels._attention_api import map_endpoint, trace_endpoint
 from panels._attention_kept import kept_maps, map_to_open, page_file
 from panels._attention_look import look_at
 from panels._attention_work import Workshop
 from panels._html import PictureUrls
 from panels._overlay import cells_of_tokens, packed, pictures_view, tokens_of_cells, unpacked
+from panels._partners import brought, other_picture, swapped
+from panels._patches_kept import kept_patch_maps, patch_map_to_open
 from panels._scores import Scores, scores_of
 from panels._truth import asked_about, cover_of, true_things
 from panels.base import Bench, SessionState
+from panels.patches import _Asking
 from studies.metrics import spearman
 from studies.world.draw import masks
 from studies.world.files import to_png
@@ -179,6 +184,46 @@ def test_hiding_and_knocking_out_equal_the_cores(table: Table) -> None:
     assert cut["after"] == pytest.approx(knock_out(subject, tokens, (1,), (2,)).after.tolist(), abs=1e-4)
     assert hidden["before"] == pytest.approx([t.logprob for t in subject.trace().tokens], abs=1e-4)
     assert "5 picture tokens hidden" in hidden["what"]
+
+
+def test_patching_from_another_picture_equals_the_cores(table: Table) -> None:
+    run = table.take(ask("What color is the star?", PART))
+    subject = table.subject(run)
+    star = next(i for i, thing in enumerate(SCENE.things) if thing.shape == "star")
+    found = dict(table.ask("partners", run=run)["partners"])
+    label = found[f"recolour {star}"]
+    tokens = np.flatnonzero(cover_of(subject.inputs.grid, masks(SCENE, 320)[star], 0) > 0)
+    given = {"run": run, "cells": tokens.tolist(), "how": "patch", "partner": f"recolour {star}"}
+    changed = table.ask("change", depth=2, **given)
+    other = swapped(subject.prompt, other_picture(table.bench, subject.prompt, f"recolour {star}"))
+    change = Change(tuple(tokens.tolist()), "patch", source=other, depth=2)
+    assert changed["after"] == pytest.approx(without(subject, change).after.tolist(), abs=1e-4)
+    assert changed["anew"] == answered_without(subject, change, Run()).text
+    assert "behind layer 2" in changed["what"]
+    back = brought(subject, Run(), other, change.tokens)
+    np.testing.assert_allclose(unpacked(changed["brought"]["named"]), unpacked(back["named"]), atol=1e-4)
+    assert changed["picture"]["name"].startswith("recolour")
+    whole = table.ask("change", **given | {"cells": list(range(144))})  # all of the other picture: its answer
+    assert whole["anew"] in label
+    assert whole["anew"] != SCENE.things[star].colour
+    assert whole["lost"] > 1
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"how": "patch", "partner": ""}, "Choose another picture"),
+        ({"how": "patch", "partner": "erase 99"}, "Choose another picture"),
+        ({"how": "patch", "partner": "turn nope"}, "no run"),
+        ({"how": "patch", "partner": "erase 0", "depth": 99}, "no depth 99"),
+        ({"how": "patch", "partner": "erase 0", "depth": -1}, "depth is"),
+        ({"how": "burn"}, "mean, cut, patch, not 'burn'"),
+        ({"how": "patch", "partner": "erase 0", "cells": []}, "No patch with a token"),
+        ({"how": "patch", "partner": 3}, "no usable 'partner'"),
+    ],
+)
+def test_what_cannot_be_changed_is_said(table: Table, given: dict[str, Any], said: str) -> None:
+    assert said in table.reply("change", **{"cells": [3], **given})["error"]
 
 
 def test_with_nothing_taken_away_the_answer_written_anew_is_the_answer(table: Table) -> None:
@@ -377,6 +422,62 @@ def test_maps_are_kept_with_their_turn_and_opened_again(table: Table) -> None:
     table.history.delete_runs([run])
     assert table.history.kept(run, "heat") == []
     assert artifact.id not in table.store.blobs
+
+
+def test_an_imported_session_shows_its_maps_again(table: Table, tmp_path: Path) -> None:
+    """Attention's and Patches' maps go out with a session and come in with it, and are the same when they are made again."""
+    session = table.history.new_session(client="test")
+    options = Options(max_new_tokens=8)
+    prompt = ask("What color is the heart?", PART)
+    run = list(table.core.generate(CHECKPOINT, prompt, options, panel="chat", session=session))[-1].run_id
+    before = table.ask("heat", run=run, method="rollout", words=[0])["map"]
+    _Asking(table.bench).ask(
+        {"kind": "keep", "run": run, "key": "k", "map": "alike", "tokens": [7], "stage": "tower", "layer": 1}
+    )
+    out = export_zip(table.history, session, tmp_path / "out.zip")
+    store = Store(tmp_path / "elsewhere")
+    history = History(store)
+    import_session(history, out)
+    for kept in (kept_maps, kept_patch_maps):
+        assert kept(history, run) == kept(table.history, run) != []
+    what = map_to_open(history, run, kept_maps(history, run)[0]["name"])
+    shop = Workshop(Bench(table.core, history, (CHECKPOINT,), False, lambda: None, str, str))
+    assert what is not None
+    assert table.ask("heat", shop, run=run, **what)["map"]["scores"] == before["scores"]
+    name = kept_patch_maps(history, run)[0]["name"]
+    assert patch_map_to_open(history, run, name) == {"map": "alike", "tokens": [7], "stage": "tower", "layer": 1}
+    np.testing.assert_array_equal(
+        *(np.frombuffer(h.kept_bytes(run, "patches", name)[1], "<f4") for h in (history, table.history))
+    )
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [{}, {"method": "fire"}, {"method": ["attention"]}, {"method": "attention", "words": "all"},
+     {"method": "attention", "words": [-1]}, {"method": "attention", "layer": "1"}, {"method": "attention", "typed": 3}],
+)  # fmt: skip
+def test_what_an_import_wrote_about_a_map_is_checked(table: Table, meta: dict[str, Any]) -> None:
+    run = table.take(ask("What color is the heart?", PART), 2)
+    table.history.keep(run, "heat", "odd", b"", meta)
+    if meta:  # nothing at all is raw attention of the first word
+        assert kept_maps(table.history, run) == []
+        assert map_to_open(table.history, run, "odd") is None
+
+
+def test_methods_that_read_a_lens_are_held_back_where_it_is_not_known_to_be_good(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = table.ask("open")["view"]
+    assert view["lens"]["usable"] is True
+    assert [m["slug"] for m in view["methods"] if m["gated"]] == ["logit_lens", "tam"]
+    for usable in (None, False):
+        health = {"usable": usable, "text": "No.", "scenes": 20}
+        monkeypatch.setattr(_attention_view, "lens_health", lambda *given, health=health: health)
+        monkeypatch.setattr(_attention_view, "scores_of", lambda checkpoint: Scores("tam", {"tam": {"lift": {"value": 9.0}}}))
+        view = table.ask("open")["view"]
+        assert view["lens"] == health
+        assert view["method"] == "attention", "a map that is not known to be good is not the first to be seen"
 
 
 def test_a_log_that_cannot_be_written_does_not_cost_the_map(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:

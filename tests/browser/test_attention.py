@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from browser_kit import Watched
+from browser_kit import Finger, Watched
 from PIL import Image
 from playwright.sync_api import Locator
 from program import Program
@@ -252,6 +252,32 @@ def test_patches_are_hidden_and_the_answer_changes(page: Watched) -> None:
     assert page.page.locator(".fv-line.chosen").count() == 0
 
 
+def test_patches_are_patched_from_another_picture_and_the_answer_changes(page: Watched) -> None:
+    looked = Looked(page).open()
+    assert not looked.button("Patch from").is_visible()
+    page.page.mouse.move(*looked.patch(-0.3, -0.3))
+    page.page.mouse.down()
+    page.page.mouse.move(*looked.patch(11.3, 11.3), steps=6)
+    page.page.mouse.up()
+    looked.button("Patch from").click()
+    row = page.page.locator(".fv-patching")
+    page.page.wait_for_function("() => document.querySelectorAll('.fv-patching option').length > 8")
+    assert row.get_by_role("button", name="Patch", exact=True).is_disabled()
+    labels = row.locator("select").first.locator("option").all_inner_texts()
+    chosen = next(label for label in labels if " in " in label)
+    row.locator("select").first.select_option(label=chosen)
+    row.get_by_role("button", name="Patch", exact=True).click()
+    changed = page.page.locator(".fv-change")
+    changed.locator(".fv-ptable").wait_for()
+    assert "144 picture tokens patched from the other picture, before the first layer: the answer" in changed.inner_text()
+    assert changed.locator(".fv-change-word").count() == 1
+    shares = changed.locator(".fv-ptable tbody tr").first.locator("td").all_inner_texts()
+    assert shares == ["0, enters", "1.00", shares[2], "1.00"]  # all the patches were chosen
+    assert changed.locator("img").evaluate("picture => picture.complete && picture.naturalWidth > 0")
+    looked.button("Clear").click()
+    assert not row.is_visible()
+
+
 def test_two_maps_and_their_difference(described: Looked) -> None:
     described.raw()
     described.button("Keep as A").click()
@@ -330,6 +356,29 @@ def test_files_are_made_of_what_is_shown(page: Watched, served: Program) -> None
     assert b"## " not in files[".md"]
     assert b"checkpoint: `tiny-llava`" in files[".md"]
     assert not list(Path(served.uploads).rglob("*.npz"))
+
+
+def test_a_finger_scrolls_the_page_and_draws_regions_where_that_is_asked_for(new_page: Callable[..., Watched]) -> None:
+    page = new_page(390, 844, has_touch=True, is_mobile=True).open()
+    looked, finger = Looked(page).open(), Finger(page.page)
+    frame = page.page.locator(".fv-map .fv-heat-frame").first
+    frame.scroll_into_view_if_needed()
+    before = frame.bounding_box()
+    finger.drag(looked.patch(8, 5), looked.patch(2, 5))
+    page.page.wait_for_function(
+        "y => Math.abs(document.querySelector('.fv-map .fv-heat-frame').getBoundingClientRect().y - y) > 40", arg=before["y"]
+    )
+    assert page.page.locator(".fv-line.chosen").count() == 0, "a finger that scrolls chooses nothing"
+    frame.scroll_into_view_if_needed()
+    looked.button("Draw a region").tap()
+    page.page.wait_for_timeout(300)  # what was flung comes to rest
+    still = frame.bounding_box()
+    finger.drag(looked.patch(2.7, 1.7), looked.patch(5.3, 4.3))
+    page.page.locator(".fv-readout", has_text="9 patches selected").wait_for()
+    assert frame.bounding_box() == still, "the page stays where it was"
+    looked.button("Hide 9 patches").wait_for()
+    looked.button("End drawing").tap()
+    assert frame.evaluate("node => getComputedStyle(node).touchAction") == "auto"
 
 
 SIZES = [(1440, 900, "light"), (1440, 900, "dark"), (1024, 768, "light"), (390, 844, "dark")]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from browser_kit import Watched
+from browser_kit import Finger, Watched
+from PIL import Image
 from playwright.sync_api import Locator, Route
 
 pytestmark = pytest.mark.browser
@@ -36,7 +39,7 @@ def told(page: Watched) -> Watched:
     return page
 
 
-def patch(page: Watched, row: int, column: int) -> tuple[float, float]:
+def patch(page: Watched, row: float, column: float) -> tuple[float, float]:
     box = page.page.locator(FRAME).first.bounding_box()
     assert box is not None
     return box["x"] + (column + 0.5) / 12 * box["width"], box["y"] + (row + 0.5) / 12 * box["height"]
@@ -72,7 +75,9 @@ class Requests:
     def _asked(self, request: Any) -> None:
         if "component_server" in request.url:
             data = json.loads(request.post_data or "{}").get("data")
-            self.kinds.append(data.get("kind", "") if isinstance(data, dict) else "")
+            kind = data.get("kind", "") if isinstance(data, dict) else ""
+            if kind != "keep":  # what stays is logged a while later
+                self.kinds.append(kind)
 
 
 def test_it_opens_on_the_first_answer_with_a_patch_chosen(opened: Watched) -> None:
@@ -220,7 +225,7 @@ def test_what_takes_long_says_so_and_escape_ends_it(opened: Watched) -> None:
 
 
 def test_the_lens_is_shown_with_its_health(opened: Watched) -> None:
-    details = opened.page.locator(".fv-patches details")
+    details = opened.page.locator(".fv-patches details.fv-psection")
     if details.get_attribute("open") is None:
         details.locator("summary").click()
     opened.page.locator(".fv-plens-w").first.wait_for()
@@ -228,11 +233,92 @@ def test_the_lens_is_shown_with_its_health(opened: Watched) -> None:
     assert details.locator("tbody tr").count() == 6
 
 
-def test_the_file_is_saved(opened: Watched) -> None:
-    with opened.page.expect_download() as saved:
-        opened.page.get_by_role("button", name="Export NPZ").click()
-    with np.load(io.BytesIO(saved.value.path().read_bytes())) as held:
+def kept(page: Watched, words: str) -> None:
+    """Wait until the map that is shown is logged: what is written of it has these words."""
+    page.page.wait_for_function("words => (document.querySelector('.fv-patches').dataset.kept || '').includes(words)", arg=words)
+
+
+def test_files_are_made_of_what_is_shown(opened: Watched) -> None:
+    choose_map(opened, "Like a word")
+    field(opened, "Word").locator("input").fill("pink")
+    opened.page.locator(".fv-pleft", has_text="Read as").wait_for()
+    opened.page.locator(".fv-patches .fv-export summary").click()
+    files: dict[str, bytes] = {}
+    for name in ("PNG", "SVG", "NPZ", "Markdown"):
+        with opened.page.expect_download() as saved:
+            opened.page.locator(".fv-patches .fv-export").get_by_role("button", name=name, exact=True).click()
+        files[Path(saved.value.suggested_filename).suffix] = saved.value.path().read_bytes()
+        assert saved.value.suggested_filename.startswith("like_word-")
+    with Image.open(io.BytesIO(files[".png"])) as image:
+        assert image.width == 1280
+        assert len(image.convert("RGB").getcolors(10**7) or []) > 50
+    texts = [node.text or "" for node in ElementTree.fromstring(files[".svg"]).iter("{http://www.w3.org/2000/svg}text")]
+    assert "Like a word: \u201cpink\u201d" in texts
+    assert any("cosine, linear about 0" in text for text in texts)
+    with np.load(io.BytesIO(files[".npz"])) as held:
         assert held["similarity"].shape == (144, 144)
+        assert held["shown"].shape == (144,)
+    assert b"checkpoint: `tiny-llava`" in files[".md"]
+    assert b"| 1 | " in files[".md"]
+
+
+def test_maps_are_logged_and_come_back_from_sessions(opened: Watched) -> None:
+    opened.page.mouse.click(*patch(opened, 5, 2))
+    choose_map(opened, "Tower attention")
+    field(opened, "Head").locator("select").select_option("1")
+    field(opened, "Attention").locator("select").select_option("from")
+    kept(opened, '"way":"from","layer":3,"head":1')
+    before = reading(opened, 4, 4, "attention")
+    choose_map(opened, "Colours")
+    kept(opened, '"coloured"')
+    opened.page.mouse.click(*patch(opened, 9, 9))
+    opened.page.locator(".fv-specimen").get_by_role("button", name="Find again").click()
+    again = opened.page.locator(".fv-maps button", has_text="Tower attention: row 6, column 3")
+    again.wait_for()
+    assert opened.page.locator(".fv-maps button", has_text="Colours").count() == 1
+    again.click()
+    opened.page.wait_for_function("() => document.querySelector('.fv-pwhere')?.textContent === 'Row 6, column 3'")
+    told(opened)
+    assert opened.page.get_by_role("tab", name="Patches").get_attribute("aria-selected") == "true"
+    assert field(opened, "Head").locator("select").input_value() == "1"
+    assert field(opened, "Attention").locator("select").input_value() == "from"
+    assert reading(opened, 4, 4, "attention") == before
+
+
+def test_lens_health_is_measured_from_the_page_stopped_and_gone_on_with(page: Watched) -> None:
+    page.begin("What is there?", 40)
+    page.page.get_by_role("button", name="Stop", exact=True).first.click()
+    page.page.wait_for_function("() => !document.querySelector('.fv-live .fv-turn')")
+    shown(page)
+    details = page.page.locator(".fv-patches details.fv-psection")
+    assert details.get_attribute("open") is None, "a lens that was not measured is not shown of itself"
+    details.locator("summary").click()
+    assert "Not measured on" in details.inner_text()
+    measure = details.get_by_role("button", name="Measure lens health")
+    measure.click()
+    line = page.page.locator(".fv-asking", has_text="Measuring")
+    line.wait_for()
+    line.get_by_role("button", name="Stop").click()
+    details.locator(".fv-error", has_text="goes on there").wait_for()
+    measure.click()
+    details.locator(".fv-lens-health", has_text="not to be believed").wait_for()
+    assert "n = 20" in details.inner_text()
+    assert measure.count() == 0
+    page.tab("Attention")
+    page.page.locator("#attention-method").wait_for()
+    labels = page.page.locator("#attention-method option").all_inner_texts()
+    assert "TAM (lens not to be believed)" in labels
+
+
+def test_a_finger_draws_regions_where_that_is_asked_for(new_page: Callable[..., Watched]) -> None:
+    page = shown(new_page(390, 844, has_touch=True, is_mobile=True).open())
+    frame, finger = page.page.locator(FRAME).first, Finger(page.page)
+    page.page.locator(".fv-patches").get_by_role("button", name="Draw a region").tap()
+    frame.scroll_into_view_if_needed()
+    page.page.wait_for_timeout(300)  # the page comes to rest
+    finger.drag(patch(page, 2.7, 1.7), patch(page, 5.3, 4.3))
+    page.page.wait_for_function("() => document.querySelector('.fv-pwhere').textContent === 'Region of 9 patches'")
+    told(page)
 
 
 def test_it_follows_the_chat(opened: Watched) -> None:

@@ -1,0 +1,107 @@
+"""The script that draws maps, alone on an empty page: what it paints is what `ImageGrid.paint` says, whatever the layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page
+
+from model.grid import ImageGrid, View
+from panels._html import ASSETS
+from panels._overlay import geometry, packed, tokens_of_cells
+
+pytestmark = pytest.mark.browser
+SIDE = 240
+TILES = tuple(View((100.0 * c, 60.0 * r, 100.0 * c + 100, 60.0 * r + 60), 3, 4, 0, f"tile {2 * r + c + 1}")
+              for r in range(2) for c in range(2))  # fmt: skip
+MIXING = np.random.default_rng(5).dirichlet(np.ones(12), 5).astype(np.float32)
+GRIDS = {
+    "one view": ImageGrid((View((0, 0, 120, 90), 3, 4),), np.arange(12), ((120, 90),)),
+    "a crop": ImageGrid((View((30, 0, 120, 90), 3, 3),), np.arange(9), ((150, 90),)),
+    "padding": ImageGrid((View((-20, 0, 140, 120), 4, 4),), np.arange(16), ((120, 120),)),
+    "tiles and the whole": ImageGrid((*TILES, View((0, 0, 200, 120), 2, 2, 0, "whole")), np.arange(52), ((200, 120),)),
+    "tiles that leave a strip": ImageGrid(TILES, np.arange(48), ((230, 120),)),
+    "markers and a hole": ImageGrid(
+        (View((0, 0, 90, 60), 2, 3),), np.array([0, 1, -1, 2, 3, -1, 5]), ((90, 60),)
+    ),
+    "two pictures": ImageGrid(
+        (View((0, 0, 60, 60), 2, 2, 0), View((0, 0, 120, 40), 2, 6, 1)), np.arange(16), ((60, 60), (120, 40))
+    ),
+    "a resampler": ImageGrid((View((0, 0, 120, 90), 3, 4),), np.full(5, -1), ((130, 90),), MIXING),
+}  # fmt: skip
+KIT = "source => { window.kit = new Function('element', source + '; return { heatmap, floats };')(document.body); }"
+TO_CELLS = """([data, values, cells]) => {
+    const map = { cells: { length: cells } }, made = new Function('data', 'map', window.maps + '; return { toCells, tokensOf };');
+    const { toCells, tokensOf } = made(data, map);
+    return [[...toCells(values, data, cells)], Array.from({ length: cells }, (_, c) => tokensOf([c]))]; }"""
+PAINT = """([pictures, scores, high, side]) => {
+    const map = kit.heatmap(pictures, { raster: side }), scale = { low: 0, high, text: '' };
+    document.body.replaceChildren(map.node);
+    map.show({ scores: kit.floats(scores), scale, signed: false, unit: '', opacity: 1 });
+    return map.spots.map(({ context, plan: { W, H }, svg }) => {
+        const pixels = [...context.getImageData(0, 0, W, H).data];
+        return [W, H, pixels.filter((_, i) => i % 4 === 3), svg.querySelectorAll('.seam').length]; }); }"""
+
+
+@pytest.fixture(scope="module")
+def drawing(browser: Browser) -> Iterator[Page]:
+    """A page with the script's functions at `window.kit`, and the Patches panel's arithmetic as text."""
+    page = browser.new_page()
+    source = "\n".join((ASSETS / "js" / f"{name}.js").read_text(encoding="utf-8") for name in ("common", "heatmap"))
+    page.evaluate(
+        "source => { window.kit = new Function('element', source + '; return { heatmap, floats };')(document.body); }", source
+    )
+    page.evaluate("text => { window.maps = text; }", (ASSETS / "js" / "patch_maps.js").read_text(encoding="utf-8"))
+    yield page
+    page.close()
+
+
+def views(grid: ImageGrid) -> list[dict[str, Any]]:
+    """`pictures_view` without a server: the picture itself is not looked at."""
+    blank = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
+    return [
+        {"url": blank, "name": "", "size": list(size), "views": [
+            {"box": list(map(float, v.box)), "rows": v.rows, "cols": v.cols, "name": v.name} for v in grid.views if v.image == i]}
+        for i, size in enumerate(grid.sizes)
+    ]  # fmt: skip
+
+
+def painted(page: Page, grid: ImageGrid, scores: np.ndarray) -> list[tuple[np.ndarray, int]]:
+    """Opacity of every pixel [H, W] of each picture, and how many lines mark seams."""
+    cells = grid.per_cell(scores)
+    shown = page.evaluate(PAINT, [views(grid), packed(cells), float(np.nanmax(cells)), SIDE])
+    return [(np.array(alpha).reshape(height, width), seams) for width, height, alpha, seams in shown]
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_what_is_painted_is_what_the_geometry_says(drawing: Page, name: str) -> None:
+    grid = GRIDS[name]
+    scores = np.random.default_rng(1).random(grid.tokens)
+    high = float(np.nanmax(grid.per_cell(scores)))
+    hatched = False
+    for image, (alpha, seams) in enumerate(painted(drawing, grid, scores)):
+        expected = grid.paint(scores, image, size=alpha.shape[::-1])
+        seen = ~np.isnan(expected)
+        at = np.round(np.where(seen, expected, 0) / high * 255)
+        assert np.abs(alpha[seen] - 255 * (0.2 + 0.8 * at[seen] / 255)).max() <= 1.5
+        assert set(np.unique(alpha[~seen])) <= {0x8C, 0xE0}, "what no token looks at is hatched"
+        hatched |= bool((~seen).any())
+        own = sum(view.image == image for view in grid.views)
+        assert seams == (own if own > 1 else 0)
+    assert hatched == any(grid.unseen(i).any() for i in range(len(grid.sizes)))
+    assert ("never saw" in geometry(grid)) == hatched
+    assert ("views the picture was cut into" in geometry(grid)) == name.startswith("tiles")
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_patches_become_cells_and_cells_patches_as_in_the_geometry(drawing: Page, name: str) -> None:
+    grid = GRIDS[name]
+    values, cells = np.random.default_rng(2).random(grid.tokens), len(grid.cells())
+    mixing = None if grid.mixing is None else grid.mixing.reshape(-1).tolist()
+    found, tokens = drawing.evaluate(TO_CELLS, [{"cell": grid.homes().tolist(), "mixing": mixing}, values.tolist(), cells])
+    shown = np.array([np.nan if v is None else v for v in found], float)
+    np.testing.assert_allclose(shown, grid.per_cell(values), atol=1e-6)
+    assert tokens == [np.flatnonzero(tokens_of_cells(grid, [cell])).tolist() for cell in range(cells)]
