@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from model import Checkpoint, Loading, WorkbenchError, parse_spec
+from model.errors import CheckpointError
 from model.families.base import Capability
 from panels._html import component
 from panels._turns import size_text
@@ -49,8 +50,8 @@ class Header:
             bench.checkpoint = gr.Dropdown(
                 self._choices(),
                 value=checkpoints[0].spec,
-                allow_custom_value=True,
-                label="Checkpoint: choose one, or type a folder or a Hub id",
+                allow_custom_value=not bench.public,
+                label="Checkpoint" if bench.public else "Checkpoint: choose one, or type a folder or a Hub id",
                 show_label=False,
                 container=False,
                 scale=2,
@@ -88,7 +89,7 @@ class Header:
         """Use a checkpoint, loading it first if need be. Where that fails the one in use stays."""
         spec = str(spec or "").strip()[:MAX_SPEC]
         try:
-            checkpoint = self.bench.allowed(parse_spec(spec))
+            checkpoint = self.bench.spec(spec)
             begun = time.monotonic()
             for step in self.bench.core.load(checkpoint):
                 shown = _progress(step, checkpoint.name, time.monotonic() - begun)
@@ -112,6 +113,8 @@ class Header:
     def unload(self, state: SessionState, event: gr.EventData) -> Iterator[tuple[Any, Any, Any]]:
         """Free a checkpoint. The one in use can be freed too; it is loaded again when it is asked."""
         try:
+            if self.bench.public:
+                raise CheckpointError("Others use this checkpoint too: on a public page nobody unloads one.")
             checkpoint = parse_spec(sent(event, "spec", str))
             if self.bench.core.worker.busy:
                 waiting = {"text": "Unloading when the running answer has ended", "share": None}

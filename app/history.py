@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +41,8 @@ _RUNS = f"""
 _DETAILS = "SELECT r.*, c.spec, c.weights FROM runs r JOIN checkpoints c ON c.id = r.checkpoint_id"
 _HAS_WORDS = """r.id IN (SELECT run_id FROM run_search WHERE id IN
     (SELECT rowid FROM run_search_fts WHERE run_search_fts MATCH :words))"""
+_IN_SESSIONS = """coalesce(r.session_id, (SELECT f.session_id FROM runs f WHERE f.id = r.group_id))
+    IN (SELECT value FROM json_each(:sessions))"""
 _SESSIONS = """
     SELECT s.id, s.name, s.started_at, s.ended_at, s.app_version, s.client, s.current_run_id, s.settings,
         (SELECT count(*) FROM runs WHERE session_id = s.id) AS runs,
@@ -146,11 +148,13 @@ class History:
         return [run_row(row) for row in self.store.read(f"{_RUNS} WHERE r.group_id = ? ORDER BY r.started_at, r.rowid", [group])]
 
     def search(self, query: str = "", *, checkpoint: str = "", panel: str = "", since: str = "", until: str = "",
-               rating: int | None = None, status: str = "", limit: int = 100) -> list[RunRow]:  # fmt: skip
+               rating: int | None = None, status: str = "", limit: int = 100,
+               sessions: Sequence[str] | None = None) -> list[RunRow]:  # fmt: skip
         """The runs with all these words, newest first.
 
         A word finds those that begin with it, in question or answer. `checkpoint` is a name or an id. `since` and
-        `until` are dates or times and include what they name. `rating` 0 finds what nobody rated, too.
+        `until` are dates or times and include what they name. `rating` 0 finds what nobody rated, too. `sessions` are the only
+        ones to be searched, with replays of their turns.
         """
         wanted = {
             _HAS_WORDS: search.words(query),
@@ -160,9 +164,10 @@ class History:
             "r.started_at <= :until || '~'": search.moment(until),  # '~' sorts after all that may follow
             "coalesce(t.value, 0) = :rating": rating,
             "r.status = :status": status,
+            _IN_SESSIONS: None if sessions is None else json.dumps(list(sessions)),
         }
         where = " AND ".join(clause for clause, value in wanted.items() if value not in ("", None)) or "1"
-        names = ("words", "checkpoint", "panel", "since", "until", "rating", "status")
+        names = ("words", "checkpoint", "panel", "since", "until", "rating", "status", "sessions")
         params = {name: rows.clean(value) for name, value in zip(names, wanted.values(), strict=True)}
         sql = f"{_RUNS} WHERE {where} ORDER BY r.started_at DESC, r.rowid DESC LIMIT :limit"
         return [run_row(row) for row in self.store.read(sql, params | {"limit": limit})]

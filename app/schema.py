@@ -156,6 +156,19 @@ def m006_comparisons(db: Database) -> None:
     _index(db, "comparisons", "session_id", "created_at")
 
 
+@migrations()
+def m007_guests(db: Database) -> None:
+    # On a public page a session belongs to the browser that began it. What is shared by link is shared on purpose,
+    # and who does not want their turns kept has said so before they are written.
+    _run(
+        db,
+        "ALTER TABLE sessions ADD COLUMN owner TEXT",
+        "CREATE TABLE guests (id TEXT PRIMARY KEY, kept INTEGER NOT NULL DEFAULT 1 CHECK (kept IN (0, 1)), changed_at TEXT)",
+        "CREATE TABLE shares (run_id TEXT PRIMARY KEY REFERENCES runs(id) ON DELETE CASCADE, shared_at TEXT NOT NULL)",
+    )
+    _index(db, "sessions", "owner")
+
+
 def _run(db: Database, *statements: str) -> None:
     for statement in statements:
         db.execute(statement)

@@ -16,6 +16,7 @@ from gradio.exceptions import ServerFailedToStartError
 from model import Checkpoint, Core, WorkbenchError, parse_spec
 
 from . import zero
+from .door import Door, Limits, PublicCore, address_here
 from .history import History
 from .settings import Settings
 from .shell import STYLES, build_demo, theme
@@ -43,7 +44,9 @@ def serve(settings: Settings) -> None:
 def open_demo(settings: Settings) -> tuple[gr.Blocks, Core]:
     """The page and its core, checkpoints loaded. One that cannot be loaded is told of and left out, if another can."""
     history = History(Store(settings.data if settings.log else _forgotten(), settings.journal))
-    core, lender = Core(history.store), zero.prepare()
+    core, lender = PublicCore(history.store) if settings.public else Core(history.store), zero.prepare()
+    if isinstance(core, PublicCore):
+        core.door = Door(Limits(), address_here)
     core.pool.tests_later = lender is not None
     loaded: list[Checkpoint] = []
     troubles: list[WorkbenchError] = []
@@ -61,7 +64,7 @@ def open_demo(settings: Settings) -> tuple[gr.Blocks, Core]:
         print(f"fovea: {trouble}", file=sys.stderr)
     if lender is not None:  # every fork inherits what is placed now
         core.slot, core.pool.fixed = zero.LentSlot(core.pool, lender), zero.FIXED
-    return build_demo(core, history, loaded, settings.public), core
+    return build_demo(core, history, loaded, settings.public, settings.log), core
 
 
 def _forgotten() -> Path:

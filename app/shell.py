@@ -14,6 +14,9 @@ from panels import panels
 from panels._html import component
 from panels.base import QUICK, Bench, Panel, SessionState, opening, warn
 
+from .guest_log import GuestLog
+from .guest_view import GuestStrip
+from .guests import Guests
 from .header import BADGES, Header
 from .history import History
 from .transfer import exporter, importer
@@ -42,15 +45,20 @@ def theme() -> gr.themes.Base:
     )
 
 
-def build_demo(core: Core, history: History, checkpoints: Sequence[Checkpoint], public: bool = False) -> gr.Blocks:
-    """The whole page. `checkpoints` are loaded already; the first is the one in use."""
+def build_demo(
+    core: Core, history: History, checkpoints: Sequence[Checkpoint], public: bool = False, logs: bool = True
+) -> gr.Blocks:
+    """The whole page. `checkpoints` are loaded already; the first is the one in use. `logs`: what is written down stays."""
     builtin = tuple(parse_spec(name) for name in builtin_folders())
     bench = Bench(core, history, builtin, public, lambda: history.store.trouble, exporter(history), importer(history))
+    bench.offered = tuple(checkpoints)
+    guests = _apart(bench, history) if public else None
     with gr.Blocks(title="Fovea", fill_width=True, analytics_enabled=False) as demo:
         bench.state = gr.State(SessionState(checkpoint=checkpoints[0].spec), time_to_live=24 * 3600)
         bench.remembered = gr.BrowserState("", storage_key="fovea-session", secret=SECRET)
         bench.opened = gr.State(None)
         header = Header(bench, checkpoints)
+        strip = GuestStrip(bench, guests, logs) if guests is not None else None
         with gr.Row(equal_height=False):
             with gr.Column(scale=1, min_width=220, elem_classes="fv-bench"):
                 bench.specimen = component("specimen", elem_id="specimen")
@@ -59,11 +67,21 @@ def build_demo(core: Core, history: History, checkpoints: Sequence[Checkpoint], 
                     for panel in sorted(panels.values(), key=lambda p: p.order):
                         _tab(bench, panel)
         header.wire()
-        demo.load(
+        opens = strip.opens(demo.load) if strip is not None else demo.load
+        opens(
             _opener(bench), [bench.remembered, bench.state], [bench.remembered, bench.state, bench.opened],
             **QUICK,
         )  # fmt: skip
     return demo
+
+
+def _apart(bench: Bench, history: History) -> GuestLog:
+    """Give the panels of a public page the log as each visitor may see it."""
+    log, out, back = GuestLog(history, Guests(history.store)), bench.export_zip, bench.import_zip
+    bench.history, bench.share = log, log.share
+    bench.export_zip = lambda session: out(log.session(session).id if session else "")
+    bench.import_zip = lambda path: log.claim(back(path))
+    return log
 
 
 def _tab(bench: Bench, panel: Panel) -> None:
@@ -110,8 +128,10 @@ def _opener(bench: Bench):
 
 
 def _session_of(bench: Bench, run_id: str) -> str | None:
-    """The session of a turn, standing at it. A turn that is gone is told of."""
+    """The session of a turn, standing at it. A turn that is gone is told of; one that another visitor shared is copied."""
     try:
+        if isinstance(bench.history, GuestLog) and not bench.history.has(run_id):
+            return bench.history.open_shared(run_id)
         row = bench.history.run(run_id).row
         if not row.session and row.group:  # a replay belongs to the turn it repeats
             row = bench.history.run(row.group).row

@@ -22,7 +22,6 @@ from model import (
     Token,
     Waiting,
     open_picture,
-    parse_spec,
 )
 from model.errors import PictureError, PromptError
 from model.prompt import ImagePart
@@ -107,7 +106,7 @@ def compose(
     notes = ("This chat keeps the system prompt it began with; the changed one holds from the next new chat.",)
     messages = (*said, Message("user", (*pictures, question)))
     kept = notes if system.strip() != began.strip() else ()
-    return Asked(Prompt(messages), parse_spec(state.checkpoint), options, state.session, parent, kept)
+    return Asked(Prompt(messages), bench.spec(state.checkpoint), options, state.session, parent, kept)
 
 
 def again(bench: Bench, run_id: str, state: SessionState, system: str, options: Options) -> Asked:
@@ -118,7 +117,7 @@ def again(bench: Bench, run_id: str, state: SessionState, system: str, options: 
         asked = tuple(message for message in prompt.messages if message.role != "system")
         prompt = Prompt((*conversation(None, system), *asked))
     seed = (record.options.seed + 1) % 2**31 if options.temperature > 0 else options.seed
-    return Asked(prompt, parse_spec(state.checkpoint), replace(options, seed=seed), record.row.session, record.row.parent_run_id)
+    return Asked(prompt, bench.spec(state.checkpoint), replace(options, seed=seed), record.row.session, record.row.parent_run_id)
 
 
 def branch(bench: Bench, run_id: str, index: int, token_id: int) -> Asked:

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from model import ask, parse_spec
+from model import ask
 from model.errors import InputError, PromptError
 from model.heat import heat_methods
 from model.heat.base import Choice, Heat
@@ -170,7 +170,7 @@ def indices(seen: Seen, words: list[int] | str | None) -> tuple[int, ...]:
 def _look(bench: Bench, run_id: Any, question: Any, images: Any, answer: Any, checkpoint: Any) -> Look:
     """The turn of the log, with another checkpoint or answer where they are named; or an answer that nobody gave."""
     run_id, question, answer, checkpoint = (str(text or "").strip() for text in (run_id, question, answer, checkpoint))
-    spec = bench.allowed(parse_spec(checkpoint)) if checkpoint else None
+    spec = bench.spec(checkpoint) if checkpoint else None
     if run_id:
         look = look_at(bench, run_id, answer)
         if spec is None or spec == look.checkpoint:

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import gradio as gr
 
-from model import parse_spec
 from model.errors import InputError
 
 from ._answering import read_pictures
@@ -35,6 +34,7 @@ class ChatMoves:
         p.transcript.edit(self.edit, given, shown, **QUICK)
         p.transcript.go(self.go, given, shown, **QUICK)
         p.transcript.rate(self.rate, given, shown, **QUICK)
+        p.transcript.share(self.share, given, shown, **QUICK)
         p.composer.cancel(self.cancel_edit, given, shown, **QUICK)
         p.composer.attached(self.attached, given, shown, **QUICK)
         p.shelf.pick(self.pick, given, shown, cancels=b.answering, **QUICK)
@@ -91,7 +91,7 @@ class ChatMoves:
         page = self.page
         try:
             pictures, notes = read_pictures(page.boxed(values)["files"])
-            caution = page.view.caution(parse_spec(values[page.bench.state].checkpoint), pictures) if pictures else ""
+            caution = page.view.caution(page.bench.spec(values[page.bench.state].checkpoint), pictures) if pictures else ""
             notes = [note for note in (*notes, caution) if note]
         except InputError as error:
             notes = [str(error)]
@@ -116,6 +116,13 @@ class ChatMoves:
         note = page.bench.history.run(run_id).row.note
         page.bench.history.rate(run_id, sent(event, "value", int), note)
         yield {page.parts.transcript: page.view.transcript(values[page.bench.state].run_id, scroll="stay")}
+
+    @told
+    def share(self, values: Values, event: gr.EventData) -> Iterator[Values]:
+        """The link of a turn was copied: on a public page whoever has it may open a copy from now on."""
+        self.page.bench.share(sent(event, "run", str))
+        return
+        yield
 
     def halt(self, run_id: str) -> None:
         """End the running answer; what it said stays."""

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from model import Prompt, ask, parse_spec
+from model import Prompt, ask
 from model.boxes import Box
 from model.errors import InputError
 from model.patches import STAGES, features_at, similarity
@@ -89,7 +89,7 @@ def endpoint(bench: Bench) -> Callable[..., dict[str, Any]]:
 
 def _turn(bench: Bench, run_id: str, question: str, images: list[str], checkpoint: str) -> Turn:
     """The logged turn, with another checkpoint where one is named; or a question that was never asked."""
-    spec = bench.allowed(parse_spec(checkpoint)) if checkpoint.strip() else None
+    spec = bench.spec(checkpoint) if checkpoint.strip() else None
     if run_id.strip():
         turn = turn_of(bench, run_id.strip())
         return Turn(turn.run, spec, turn.prompt, ()) if spec else turn

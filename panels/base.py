@@ -111,6 +111,8 @@ class History(Protocol):
 class Bench:
     """What a panel may use. Built by `app.shell`.
 
+    On a public page `history` is what its visitor may see (`app.guest_log`), so that handlers need not ask whose a turn is.
+    `offered` are the checkpoints the program was started with. `share` lets others copy a turn whose link they have.
     `answering` are the events that run a model for the page: an event that leaves their session cancels them.
     `opened` changes whenever another session or turn is opened; see `opening`.
     """
@@ -123,6 +125,8 @@ class Bench:
     export_zip: Callable[[str], str]
     import_zip: Callable[[str], str]
     answering: list[Any] = field(default_factory=list)
+    offered: tuple[Checkpoint, ...] = ()
+    share: Callable[[str], None] = lambda run_id: None
     state: gr.State = field(init=False)
     remembered: gr.BrowserState = field(init=False)
     checkpoint: gr.Dropdown = field(init=False)
@@ -132,18 +136,34 @@ class Bench:
 
     def allowed(self, checkpoint: Checkpoint) -> Checkpoint:
         """The checkpoint itself. Raises CheckpointError on a public page for one that is not on offer there."""
-        if self.public and checkpoint not in self.builtin and not self.core.is_loaded(checkpoint):
+        if self.public and checkpoint not in (*self.builtin, *self.offered) and not self.core.is_loaded(checkpoint):
             raise CheckpointError(
                 f"{checkpoint.name} is not on offer: on a public page only the checkpoints listed can be used. "
                 "Run Fovea yourself to load others."
             )
         return checkpoint
 
+    def spec(self, text: str) -> Checkpoint:
+        """The checkpoint a text names. On a public page that is one on offer, and nothing is looked for on the disk.
+
+        Raises CheckpointError.
+        """
+        if not self.public:
+            return parse_spec(text)
+        known = (*self.builtin, *self.offered, *(status.checkpoint for status in self.core.loaded()))
+        found = next((checkpoint for checkpoint in known if text.strip() in (checkpoint.spec, checkpoint.name)), None)
+        if found is None:
+            raise CheckpointError(
+                f"{text.strip()[:80]!r} is not on offer: on a public page only the checkpoints listed can be used. "
+                "Run Fovea yourself to load others."
+            )
+        return found
+
     def state_of(self, session: Any, otherwise: str) -> SessionState:
         """How a page stands in a session of the log; `otherwise` is the checkpoint where it names none that can be used."""
         named = session.settings.get("checkpoint")
         try:
-            chosen = named if isinstance(named, str) and self.allowed(parse_spec(named)) else otherwise
+            chosen = named if isinstance(named, str) and self.spec(named) else otherwise
         except WorkbenchError:
             chosen = otherwise
         return SessionState(session.id, chosen, session.current_run_id)
