@@ -50,15 +50,15 @@ class SessionState:
     """What one browser tab remembers: small, immutable. Everything else is in the log.
 
     `checkpoint` is the spec in use. `run_id` is the turn the chat stands at. `editing` is the turn whose
-    question is being rewritten. `looking` is a turn opened to be looked into, where the chat stood then, and which
-    of its kept maps is to be shown. `versus` is what Compare was opened for.
+    question is being rewritten. `looking` is a turn opened to be looked into, where the chat stood then, which of its
+    kept maps is to be shown, and a name of this opening, so that the same map can be opened twice.
     """
 
     session: str = ""
     checkpoint: str = ""
     run_id: str | None = None
     editing: str | None = None
-    looking: tuple[str, str | None, str] | None = None
+    looking: tuple[str, str | None, str, str] | None = None
     versus: Versus | None = None
 
     @property
@@ -68,7 +68,7 @@ class SessionState:
 
     def into(self, run_id: str, map_name: str = "") -> SessionState:
         """The state with that turn opened to be looked into, at one of its kept maps where one is named."""
-        return replace(self, looking=(run_id, self.run_id, map_name))
+        return replace(self, looking=(run_id, self.run_id, map_name, new_id()))
 
     def against(self, run_id: str, group: str = "") -> SessionState:
         """The state with that turn's question taken to Compare, or with a comparison it belongs to opened there."""

@@ -62,10 +62,10 @@ class Patches:
 
         def stand(state: SessionState) -> dict[str, Any]:
             run = state.at_hand or ""
-            asked = state.looking[2] if state.looking and state.looking[0] == run else ""
+            asked, opening = state.looking[2:] if state.looking and state.looking[0] == run else ("", "")
             with suppress(WorkbenchError):  # then the turn opens as it would without
-                return {"run": run, "map": patch_map_to_open(bench.history, run, asked) if asked else None}
-            return {"run": run, "map": None}
+                return {"run": run, "map": patch_map_to_open(bench.history, run, asked) if asked else None, "opening": opening}
+            return {"run": run, "map": None, "opening": ""}
 
         gr.on([bench.state.change, bench.opened.change], stand, bench.state, view, **QUICK)
         add_patches_api(bench)

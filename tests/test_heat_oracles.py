@@ -15,9 +15,14 @@ from fakes import picture
 
 from model.heat import heat_methods
 from model.heat.base import Choice, Heat
+from model.pictures import open_picture
 from model.progress import Run
 from model.prompt import Message, Prompt, ask
+from model.scoring import answer_ids
 from model.subject import Subject
+from studies.world.files import to_png
+from studies.world.scene import make_scene
+from studies.world.splits import held_out_seed
 
 ANSWER = (5, 9, 12, 7)
 
@@ -54,7 +59,8 @@ def attention_row(on: Subject, row: int) -> np.ndarray:
 def test_relative_attention_is_the_ratio_to_a_general_question(name: str, bed: Bed) -> None:
     on = subject(bed, name)
     general = Prompt((Message("user", (*on.prompt.images, "Write a general description of the image.")),))
-    there = attention_row(other := Subject(on.vlm, general, ANSWER[:1]), other.start - 1)
+    other = Subject(on.vlm, general, ANSWER[:1])
+    there = attention_row(other, other.start - 1)
     words = (1, 3)
     here = np.mean([attention_row(on, on.start - 1 + k) for k in words], 0)
     ratio = np.zeros(here.shape[::2])  # [L, T]
@@ -199,17 +205,33 @@ def tam_map(on: Subject, word: int) -> np.ndarray:
     return np.maximum(own - scale * interference, 0)
 
 
-@pytest.mark.parametrize("name", ["tiny-llava", "llava_clip"])
-@pytest.mark.parametrize("words", [(0,), (3,), (4,), (1, 3)])
-def test_tam_is_the_published_estimate_and_filter(name: str, words: tuple[int, ...], bed: Bed) -> None:
-    on = subject(bed, name, (5, 9, 12, 7, 9))  # the last word was said before: it does not explain itself away
+def tam_of(on: Subject, words: tuple[int, ...]) -> np.ndarray:
+    """The whole method, [rows, columns]: the mean over words, then the filter at every place."""
     (view,) = on.inputs.grid.views
     maps = np.mean([tam_map(on, word) for word in words], 0).reshape(view.rows, view.cols)
-    expected = np.zeros_like(maps)
+    found = np.zeros_like(maps)
     for r in range(view.rows):
         for c in range(view.cols):
-            near = maps[max(0, r - 1) : r + 2, max(0, c - 1) : c + 2]
-            expected[r, c] = rank_gaussian_of(near.reshape(-1).tolist())
-    found = mapped("tam", on, words).scores.reshape(view.rows, view.cols)
-    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-3 * maps.max())
-    assert maps.max() > 0
+            near = maps[max(0, r - 1) : r + 2, max(0, c - 1) : c + 2]  # at an edge what there is, without mirroring
+            found[r, c] = rank_gaussian_of(near.reshape(-1).tolist())
+    return found
+
+
+@pytest.mark.parametrize("words", [(0,), (3,), (4,), (1, 3)])
+def test_tam_is_the_published_estimate_and_filter(words: tuple[int, ...], bed: Bed) -> None:
+    on = subject(bed, "llava_clip", (5, 9, 12, 7, 9))  # the last word was said before: it does not explain itself away
+    expected = tam_of(on, words)
+    np.testing.assert_allclose(mapped("tam", on, words).scores, expected.reshape(-1), rtol=2e-3, atol=2e-3 * expected.max())
+    assert expected.max() > 0
+
+
+def test_tam_of_words_that_name_what_is_there(bed: Bed) -> None:
+    vlm, part = bed.vlm("tiny-llava"), open_picture(to_png(make_scene(held_out_seed(47)), 192)).part
+    prompt = ask("Describe the picture.", part)
+    text = bed.core.answer(prompt.question, part, checkpoint="tiny-llava").text
+    on = Subject(vlm, prompt, answer_ids(vlm, prompt, text))
+    strong = sorted(range(len(on.answer_ids)), key=lambda word: -tam_map(on, word).max())[:3]
+    for words in ((strong[0],), (strong[1],), tuple(sorted(strong))):
+        expected = tam_of(on, words)
+        np.testing.assert_allclose(mapped("tam", on, words).scores, expected.reshape(-1), rtol=2e-3, atol=2e-3 * expected.max())
+        assert expected.max() > 0.1

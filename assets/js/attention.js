@@ -1,5 +1,5 @@
 // The attention tab: which answer, which words, which map. Maps of raw attention are held for all words; others are asked for.
-// Value: {run}. The server functions ask, progress and halt are explained in attention_ask.js.
+// Value: {run, map, opening}: the turn, a kept map of it to be shown, and a name of this opening. The server functions ask, progress and halt are explained in attention_ask.js.
 const root = one('.fv-attention'), p = {}, look = { opacity: 0.72, smooth: false, how: 'linear', shared: false };
 let at = null, view = null, spec = null, drawn = null, pinned = null, kept = null, sinks = null, chosen = [], previewing = -1;
 let rows = new Map(), found = new Map(), fetching = new Map(); // raw maps by layer and head, then word; maps of every method; what is on its way
@@ -129,8 +129,8 @@ const load = async (run, typed = '', wanted = null) => {
   shell(); p.words.set(fits ? wanted.words : [first]); hovered(-1); delete root.dataset.drawn;
 };
 const follow = () => {
-  const { run = '', map = null } = props.value || {}, asked = JSON.stringify(map);
-  if (element.offsetParent === null || (run === at && (!map || asked === follow.map))) return;
-  at = run; follow.map = asked; load(run, map ? map.typed : '', map);
+  const { run = '', map = null, opening = '' } = props.value || {};
+  if (element.offsetParent === null || (run === at && (!map || opening === follow.opening))) return;
+  at = run; follow.opening = opening; load(run, map ? map.typed : '', map);
 };
 new IntersectionObserver(follow).observe(element); watch('value', follow); follow();

@@ -82,7 +82,7 @@ const painters = {
     p.scale.replaceChildren(make('p', 'fv-quiet', `Each component from its 1st to its 99th percentile${joint}. Outlying patches take no part in the fit.`));
     if (!reply.other) return;
     const other = heatmap(reply.other.pictures, { label: 'The other picture' }), frame = make('div', 'fv-pframe'); frame.append(other.node);
-    p.second.append(make('p', 'fv-quiet', 'The other picture'), frame); 
+    p.second.append(make('p', 'fv-quiet', 'The other picture'), frame);
     paintColours(other, { ...reply.other, mixing: reply.other.mixing && floats(reply.other.mixing) }, reply.other.colours);
     other.now = { title: 'The other picture' }; p.drawn = [map, other];
   },
@@ -101,6 +101,7 @@ const drawMap = async () => {
   const lacking = missing[kind] && missing[kind]();
   if (lacking) { note(lacking); blank(); return; }
   const wanted = question[kind](), held = ask.known(wanted);
+  if (held && kind === 'between') { s.last = { reply: held, partner: s.partner, tokens: s.tokens }; s.depths = held.depths; controls(); }
   if (held) { painters[kind](held); return; }
   if (kind === 'between') { waitForPatch(); return; }
   const reply = await ask(wanted, { group: 'map' }); if (mine !== turn) return;

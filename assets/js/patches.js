@@ -115,9 +115,9 @@ const load = async (asked = null) => {
 document.addEventListener('keydown', (e) => { if (e.key === 'Escape' && element.offsetParent !== null) p.asking.querySelector('button')?.click(); });
 // Nothing is asked before the tab is looked at. A map opened from Sessions is shown once.
 const follow = () => {
-  const { run: wanted = '', map: opened = null } = props.value || {}, asked = JSON.stringify(opened);
-  if (element.offsetParent === null || (wanted === run && (!opened || asked === follow.map))) return;
-  follow.map = asked; if (wanted === run && data) { restore(opened); return; }
+  const { run: wanted = '', map: opened = null, opening = '' } = props.value || {};
+  if (element.offsetParent === null || (wanted === run && (!opened || opening === follow.opening))) return;
+  follow.opening = opening; if (wanted === run && data) { restore(opened); return; }
   run = wanted; load(opened);
 };
 new IntersectionObserver(follow).observe(element); watch('value', follow); follow();
