@@ -51,7 +51,8 @@ class SessionState:
 
     `checkpoint` is the spec in use. `run_id` is the turn the chat stands at. `editing` is the turn whose
     question is being rewritten. `looking` is a turn opened to be looked into, where the chat stood then, which of its
-    kept maps is to be shown, and a name of this opening, so that the same map can be opened twice.
+    kept maps is to be shown, and a name of this opening, so that the same map can be opened twice. `versus` is what
+    Compare was opened for.
     """
 
     session: str = ""
