@@ -197,7 +197,6 @@ def test_a_system_prompt_stands_where_the_template_puts_it(bed: Bed) -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("blip2", "Question: What is it? Answer:"),
         ("kosmos2", "What is it?"),
     ],
 )

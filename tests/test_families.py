@@ -211,11 +211,11 @@ def features(vlm: VisionLanguageModel, pixels: np.ndarray) -> tuple[torch.Tensor
     return torch.cat(list(vlm.parts.model.base_model.get_image_features(**image.tensors).pooler_output)), inputs
 
 
-NESTED = ("paligemma", "gemma3", "llava_onevision", "idefics3", "smolvlm")
+NESTED = ("paligemma", "gemma3", "llava_onevision", "idefics2", "idefics3", "smolvlm")
 """Their processors want the pictures of one prompt as a list in a list."""
 
 
-@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("name", [*GRIDS, "idefics2"])
 def test_a_prompt_is_what_the_checkpoint_s_own_processor_makes_of_it(name: str, bed: Bed) -> None:
     vlm = bed.vlm(name)
     images = [picture(1), picture(2, (40, 70)), picture(3, (150, 110))]
@@ -305,8 +305,8 @@ def test_the_family_is_found_from_the_config() -> None:
     expected = {
         "llava": "llava", "vipllava": "llava", "qwen2_vl": "qwen2_vl", "qwen2_5_vl": "qwen2_vl", "qwen3_vl": "qwen2_vl",
         "llava_next": "llava_next", "llava_onevision": "llava_onevision", "idefics3": "idefics3", "smolvlm": "idefics3",
-        "internvl": "internvl", "paligemma": "paligemma", "gemma3": "gemma3", "blip-2": "generic", "something_new": "generic",
-        None: "generic",
+        "internvl": "internvl", "paligemma": "paligemma", "gemma3": "gemma3", "idefics2": "idefics2", "blip-2": "blip2",
+        "something_new": "generic", None: "generic",
     }  # fmt: skip
     for kind, family in expected.items():
         assert families.name_of(family_for({"model_type": kind})) == family, kind
@@ -319,7 +319,8 @@ def test_the_family_is_found_from_the_config() -> None:
 def test_every_family_says_what_it_can_and_where_its_parts_are(bed: Bed) -> None:
     assert families.failures == {}
     assert set(families) == {
-        "gemma3", "generic", "idefics3", "internvl", "llava", "llava_next", "llava_onevision", "paligemma", "qwen2_vl",
+        "blip2", "gemma3", "generic", "idefics2", "idefics3", "internvl", "llava", "llava_next", "llava_onevision",
+        "paligemma", "qwen2_vl",
     }  # fmt: skip
     for family in families.values():
         assert family.title

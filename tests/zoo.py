@@ -265,6 +265,28 @@ def idefics3(folder: Path) -> None:
 
 
 @builder
+def idefics2(folder: Path) -> None:
+    """Idefics2: four quarters and the whole picture at their own shape, 8 queries of a resampler for each."""
+    tokenizer = sentencepiece(
+        LlamaTokenizer, "<unk> <s> </s>", "<fake_token_around_image> <image> <end_of_utterance> <pad>", pad_token="<pad>"
+    )
+    reader = {
+        "model_type": "idefics2_perceiver", "hidden_size": 64, "resampler_n_latents": 8, "resampler_depth": 2,
+        "resampler_n_heads": 4, "resampler_head_dim": 16, "num_key_value_heads": 2, "initializer_range": 0.2,
+    }  # fmt: skip
+    config = {
+        "model_type": "idefics2", "text_config": text(tokenizer, "mistral", sliding_window=None), "perceiver_config": reader,
+        "vision_config": tower("idefics2_vision"), "image_token_id": token_id(tokenizer, "<image>"),
+    }  # fmt: skip
+    pictures = {
+        "image_processor_type": "Idefics2ImageProcessor", "size": {"shortest_edge": 42, "longest_edge": 56},
+        "do_image_splitting": True, "do_pad": True, "resample": 2, **HALF_COLOURS,
+    }  # fmt: skip
+    processor = {"processor_class": "Idefics2Processor", "image_seq_len": 8}
+    save(folder, tokenizer, config, pictures, processor, template=SMOLVLM_TEMPLATE.replace("<|im_start|>", "", 1))
+
+
+@builder
 def smolvlm(folder: Path) -> None:
     """SmolVLM2: Idefics3 with a small decoder and a video processor."""
     named = {

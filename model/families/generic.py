@@ -18,9 +18,8 @@ from ..tokens import extend, special_tokens, to_device, visual_positions
 from . import families
 from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture
 
-ONE_IMAGE = frozenset({"blip-2", "instructblip", "kosmos-2", "florence2", "git"})
+ONE_IMAGE = frozenset({"instructblip", "kosmos-2", "florence2", "git"})
 UNTEMPLATED = {
-    "blip-2": "Question: {text} Answer:",
     "instructblip": "{text}",
     "kosmos-2": "{text}",
     "florence2": "{text}",
@@ -36,7 +35,7 @@ class Generic(Family):
     capabilities = frozenset({Capability.GENERATE})
     limits = (
         "This family has no file of its own here, so nothing ties its visual tokens to pixels: it answers, "
-        "but maps on the picture are not offered. Built-in checkpoints, LLaVA and Qwen2-VL have them."
+        "but maps on the picture are not offered. The families above it in README's table have them."
     )
 
     def inputs(self, parts: Parts, prompt: Prompt) -> Inputs:

@@ -49,6 +49,8 @@ def reduced(values: np.ndarray, choice: Choice) -> tuple[np.ndarray, str]:
 
 def centres(grid: ImageGrid) -> np.ndarray:
     """The token at the centre of each of `windows`, in their order. int64 [windows]."""
+    if grid.mixing is not None:
+        return np.arange(grid.tokens)
     return np.concatenate([np.flatnonzero(inside) for inside in _by_view(grid)])
 
 
@@ -59,7 +61,9 @@ def _by_view(grid: ImageGrid) -> list[np.ndarray]:
 
 
 def windows(grid: ImageGrid, side: int = WINDOW) -> torch.Tensor:
-    """Tokens around each token that has a place, in its own view. bool [windows, T]."""
+    """Tokens around each token that has a place, in its own view; queries of a resampler one by one. bool [windows, T]."""
+    if grid.mixing is not None:
+        return torch.eye(grid.tokens, dtype=torch.bool)
     found, start = [], 0
     for view, inside in zip(grid.views, _by_view(grid), strict=True):
         at = grid.cell - start
@@ -72,7 +76,13 @@ def windows(grid: ImageGrid, side: int = WINDOW) -> torch.Tensor:
 
 
 def blocks(grid: ImageGrid, side: int) -> torch.Tensor:
-    """Tokens of each block of side x side tokens, which together cover every view once. bool [blocks, T]."""
+    """Tokens of each block of side x side tokens, which together cover every view once. bool [blocks, T].
+
+    Queries of a resampler, which have no places, in groups of as many.
+    """
+    if grid.mixing is not None:
+        group = torch.arange(grid.tokens) // side**2
+        return group[None] == torch.arange(int(group[-1]) + 1)[:, None]
     found, start = [], 0
     for view, inside in zip(grid.views, _by_view(grid), strict=True):
         at = grid.cell - start

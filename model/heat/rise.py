@@ -44,8 +44,13 @@ class Rise:
 
 
 def smooth_masks(grid: ImageGrid, count: int) -> torch.Tensor:
-    """Masks from 0 (hidden) to 1 (shown) at every token: each view has its own coarse grid. float32 [count, T]."""
+    """Masks from 0 (hidden) to 1 (shown) at every token: each view has its own coarse grid. float32 [count, T].
+
+    Queries of a resampler, which have no places, are shown or hidden one by one.
+    """
     random = torch.Generator().manual_seed(SEED)
+    if grid.mixing is not None:
+        return (torch.rand(count, grid.tokens, generator=random) < KEPT).float()
     found = torch.ones(count, grid.tokens)
     cell = torch.from_numpy(grid.cell)
     start = 0
