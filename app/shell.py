@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,12 @@ from model import Checkpoint, Core, WorkbenchError, parse_spec
 from model.checkpoint import builtin_folders
 from panels import panels
 from panels._html import component
-from panels.base import QUICK, Bench, Panel, SessionState, opening, warn
+from panels.base import QUICK, Bench, Panel, SessionState, Versus, opening, warn
 
 from .guest_log import GuestLog
 from .guest_view import GuestStrip
 from .guests import Guests
-from .header import BADGES, Header
+from .header import BADGES, MAX_SPEC, Header
 from .history import History
 from .transfer import exporter, importer
 
@@ -69,7 +70,7 @@ def build_demo(
         header.wire()
         opens = strip.opens(demo.load) if strip is not None else demo.load
         opens(
-            _opener(bench), [bench.remembered, bench.state], [bench.remembered, bench.state, bench.opened],
+            _opener(bench), [bench.remembered, bench.state], [bench.remembered, bench.state, bench.opened, bench.tabs],
             **QUICK,
         )  # fmt: skip
     return demo
@@ -114,7 +115,7 @@ def _missing(bench: Bench, panel: Panel, state: SessionState) -> str:
 
 def _opener(bench: Bench):
     def open_page(remembered: Any, state: SessionState, request: gr.Request):
-        """Find the session this browser had, or the turn the address names, or begin anew."""
+        """Find the session this browser had, or what the address names, or begin anew."""
         wanted = str(request.query_params.get("run", ""))[:MAX_ID]
         found = _session_of(bench, wanted) if wanted else None
         try:
@@ -122,9 +123,18 @@ def _opener(bench: Bench):
         except WorkbenchError:
             session = bench.history.session(bench.history.new_session(client="browser"))
         state = bench.state_of(session, state.checkpoint)
-        return session.id, state, opening(session.id, session.current_run_id)
+        versus = _versus(request.query_params)
+        tab = gr.Tabs(selected="compare") if versus else gr.skip()
+        return session.id, replace(state, versus=versus), opening(session.id, session.current_run_id), tab
 
     return open_page
+
+
+def _versus(query: Mapping[str, str]) -> Versus | None:
+    """What an address asks Compare for: `?compare=` a comparison, `?a=..&b=..` up to four checkpoints; None for neither."""
+    group = str(query.get("compare", ""))[:MAX_ID]
+    specs = tuple(str(query[letter])[:MAX_SPEC] for letter in "abcd" if query.get(letter))
+    return Versus(group, specs) if group or specs else None
 
 
 def _session_of(bench: Bench, run_id: str) -> str | None:

@@ -145,7 +145,7 @@ def run(bench: Bench, asked: Asked, panel: str = "chat", group: str = "") -> Ite
         )
         with closing(events):
             for event in events:
-                progress = _heard(progress, event, time.monotonic() - begun)
+                progress = heard(progress, event, time.monotonic() - begun)
                 if time.monotonic() - shown >= UPDATE_S:
                     shown = time.monotonic()
                     yield progress
@@ -154,7 +154,8 @@ def run(bench: Bench, asked: Asked, panel: str = "chat", group: str = "") -> Ite
         yield replace(progress, stage="", error=explained(error), done=True)
 
 
-def _heard(progress: Progress, event: Any, elapsed_s: float) -> Progress:
+def heard(progress: Progress, event: Any, elapsed_s: float) -> Progress:
+    """What is known of a turn after one more event."""
     match event:
         case Queued(ahead):
             return replace(progress, ahead=ahead, stage=_in_line(ahead, elapsed_s))

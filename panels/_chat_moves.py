@@ -44,11 +44,14 @@ class ChatMoves:
 
     @told
     def look(self, values: Values, event: gr.EventData) -> Iterator[Values]:
-        """What the encoder got of a turn, or the turn in Attention. Other buttons of the bench belong to other panels."""
+        """What the encoder got of a turn, or the turn in Attention or Compare. Other buttons are other panels'."""
         action, b = sent(event, "action", str), self.page.bench
         if action == "into":
             run_id = b.history.run(sent(event, "run", str)).row.id
             yield {b.state: values[b.state].into(run_id), b.tabs: gr.Tabs(selected="attention")}
+        if action == "compare":
+            run_id = b.history.run(sent(event, "run", str)).row.id
+            yield {b.state: values[b.state].against(run_id), b.tabs: gr.Tabs(selected="compare")}
         if action != "look":
             return
         saw = self.page.parts.saw

@@ -29,6 +29,7 @@ class Turn:
     box: gr.Column
     open: gr.Button
     into: gr.Button
+    compare: gr.Button
     replay: gr.Button
     halt: gr.Button
     detail: gr.HTML
@@ -86,6 +87,7 @@ def _turn(box: gr.Column) -> Turn:
     with gr.Row(elem_classes="fv-tools"):
         open_ = small("Open in Chat", "open-run", variant="primary")
         into = small("Look into", "into-run")
+        compare = small("Compare", "compare-run")
         replay = small("Replay", "replay")
         halt = small("Stop replay", "stop-replay", variant="stop", visible=False)
         export = small("Export session", "export")
@@ -103,6 +105,6 @@ def _turn(box: gr.Column) -> Turn:
             yes = small("Delete", "delete-yes", variant="stop")
             no = small("Keep", "delete-no")
     return Turn(
-        box, open_, into, replay, halt, detail, value, note, keep, export, file, delete_run, delete_session, sure, warning, yes,
-        no,
+        box, open_, into, compare, replay, halt, detail, value, note, keep, export, file, delete_run, delete_session, sure,
+        warning, yes, no,
     )  # fmt: skip

@@ -14,8 +14,9 @@ from ._scenes import truth
 
 LOOK = ["look", "What it saw", "The pictures as they entered the encoder"]
 INTO = ["into", "Look into", "Which parts of the picture each word drew on"]
-TURN_ACTIONS = [INTO, LOOK]
-BENCH_ACTIONS = [INTO, LOOK, ["find", "Find again", "This turn in Sessions"]]
+COMPARE = ["compare", "Compare", "The same question to other checkpoints, side by side"]
+TURN_ACTIONS = [INTO, LOOK, COMPARE]
+BENCH_ACTIONS = [INTO, LOOK, COMPARE, ["find", "Find again", "This turn in Sessions"]]
 """Buttons: [action, text, explanation]. Another panel adds its own."""
 
 

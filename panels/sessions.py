@@ -77,6 +77,7 @@ class _Sessions:
         b.specimen.act(self.find_again, given, shown, **QUICK)
         t.open.click(self.open_in_chat, given, shown, cancels=b.answering, **QUICK)
         t.into.click(self.look_into, given, shown, **QUICK)
+        t.compare.click(self.compare, given, shown, **QUICK)
         t.detail.map(self.open_map, given, shown, **QUICK)
         t.replay.click(self.replay, given, shown, **MODEL)
         t.halt.click(self.halt, self.running, None, queue=False, show_progress="hidden", api_visibility="private")
@@ -155,6 +156,13 @@ class _Sessions:
     def look_into(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """The turn in Attention."""
         yield self._into(values, "", "attention")
+
+    @told
+    def compare(self, values: Values, event: gr.EventData) -> Iterator[Values]:
+        """The comparison a turn belongs to, to be looked at and asked again; any other turn's question for other columns."""
+        b, row = self.bench, self.bench.history.run(values[self.chosen]).row
+        group = row.group if row.panel == "compare" else ""
+        yield {b.state: values[b.state].against(row.id, group), b.tabs: gr.Tabs(selected="compare")}
 
     @told
     def open_map(self, values: Values, event: gr.EventData) -> Iterator[Values]:

@@ -228,15 +228,38 @@ class TestAttention:
         assert "no run" in refused(client, "/attention_map", run_id="nope")
 
 
+class TestCompare:
+    def test_a_blind_comparison_is_asked_voted_on_and_counted(self, client: Client, scene: dict[str, Any]) -> None:
+        columns = ["tiny-llava", {"spec": "tiny-llava", "temperature": 1.2, "seed": 2}]
+        both = client.predict(question=HEART, columns=columns, images=[scene], blind=True, api_name="/compare_ask")
+        assert both["done"] is True
+        assert [set(column) for column in both["columns"]] == [{"letter", "text", "done"}] * 2
+        hidden = [row["checkpoint"] for row in client.predict(query="heart", panel="compare", api_name="/sessions_search")]
+        assert hidden[:2] == ["hidden until the vote"] * 2
+        told = client.predict(group=both["group"], outcome="A", reasons=["correct"], api_name="/compare_vote")
+        assert {c["label"] for c in told["columns"]} == {"tiny-llava", "tiny-llava, temperature 1.2, seed 2"}
+        winner = told["columns"][0]["label"]
+        found = client.predict(api_name="/compare_results")
+        assert next(c["wins"] for c in found["columns"] if c["label"] == winner) >= 1
+        assert "stays as it is" in refused(client, "/compare_vote", group=both["group"], outcome="B")
+
+    def test_what_cannot_be_compared_is_said(self, client: Client) -> None:
+        assert "2 to 4 columns" in refused(client, "/compare_ask", question="Hi", columns=["tiny-llava"])
+        assert "no such comparison" in refused(client, "/compare_vote", group="nope", outcome="A")
+
+
 def test_these_endpoints_and_no_others_and_what_must_be_given(client: Client) -> None:
     named = client.view_api(return_format="dict")["named_endpoints"]
-    rest = ("/sessions_search", "/checkpoints_list", "/patches_similar", "/attention_trace", "/attention_map")
-    assert set(named) == {"/chat_ask", *rest}
+    rest = (
+        "/sessions_search", "/checkpoints_list", "/patches_similar", "/attention_trace", "/attention_map", "/compare_results",
+    )  # fmt: skip
+    assert set(named) == {"/chat_ask", "/compare_ask", "/compare_vote", *rest}
     must = {
         name: [given["parameter_name"] for given in endpoint["parameters"] if not given["parameter_has_default"]]
         for name, endpoint in named.items()
     }
-    assert must == {"/chat_ask": ["question"], **{name: [] for name in rest}}
+    asked = {"/chat_ask": ["question"], "/compare_ask": ["question"], "/compare_vote": ["group", "outcome"]}
+    assert must == {**asked, **{name: [] for name in rest}}
     names = [p["parameter_name"] for p in named["/chat_ask"]["parameters"]]
     assert names[:5] == ["question", "images", "checkpoint", "session", "system"]
     assert all(re.fullmatch(r"[a-z][a-z_]*", name) for name in names)

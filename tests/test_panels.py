@@ -91,7 +91,7 @@ def said(demo: gr.Blocks, event: Any, data: Any) -> str:
     if event.api_visibility == "private":
         return json.dumps(happened(demo, event, data))
     try:
-        return json.dumps(happened(demo, event, data))
+        return json.dumps(happened(demo, event, data), default=lambda found: found.root)  # a gr.JSON's value
     except gr.Error as error:
         return json.dumps(error.message)
 
