@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     _serve_flags(serve, argparse.SUPPRESS)
     serve.set_defaults(run=_serve)
     study = commands.add_parser("study", help="run a study and print its table")
-    study.add_argument("name", help="faithfulness, lens, shortcut, throughput or trace-cost")
+    study.add_argument("name", help="faithfulness, lens, shortcut, side-by-side, throughput or trace-cost")
     study.add_argument("--checkpoint", action="append", default=[], metavar="SPEC")
     study.add_argument("--scenes", type=positive_count, metavar="N", help="how many drawn scenes, or pictures and categories")
     study.add_argument("--annotations", type=Path, metavar="COCO.json", help="your own pictures: boxes or polygons")
