@@ -88,14 +88,12 @@ def test_a_map_does_not_depend_on_what_was_explained_before(slug: str, bed: Bed)
     np.testing.assert_array_equal(mapped(slug, on, (2,)).scores, fresh.scores)
 
 
-@pytest.mark.parametrize("slug", heat_methods)
+@pytest.mark.parametrize("slug", [s for s in heat_methods if s != "greedy"])  # ranks may be alike: see test_heat_oracles
 def test_a_repeated_word_has_a_map_of_its_own(slug: str, bed: Bed) -> None:
     on = subject(bed, "llava_clip", answer=(5, 9, 5))
     first, again = mapped(slug, on, (0,)).scores, mapped(slug, on, (2,)).scores
     if slug == "logit_lens":  # it asks the patches about the word, wherever it stands
         np.testing.assert_array_equal(first, again)
-    elif slug == "greedy":
-        assert first.shape == again.shape
     else:
         assert not np.allclose(first, again, atol=1e-9)
 

@@ -168,6 +168,12 @@ def test_greedy_regions_take_the_best_of_all_that_are_left(bed: Bed) -> None:
     assert follows(on, [[token] for token in range(16)], (0, 2), 16) >= 1
 
 
+def test_greedy_regions_of_a_repeated_word_are_those_of_its_own_place(bed: Bed) -> None:
+    on = subject(bed, "llava_clip", (5, 9, 5))
+    for word in (0, 2):
+        assert follows(on, [[token] for token in range(16)], (word,), 3) >= 1
+
+
 def test_greedy_regions_of_an_answer_that_needs_its_picture(bed: Bed) -> None:
     vlm = bed.vlm("tiny-llava")
     prompt = ask("How many objects are there?", picture(4, (96, 96)))
