@@ -1,8 +1,8 @@
 """How good a checkpoint is at the drawn world: 4,000 held-out questions, answered by generating.
 
 Scenes come from seeds that no training stage draws. Beside the main set stand the same kinds in
-wordings that are never trained, second turns, and questions about things of never-trained colour x
-shape pairs. Everything goes through the core, as a chat does.
+wordings that are never trained, second turns, two pictures, pictures that are not square, and questions
+about things of never-trained colour x shape pairs. Everything goes through the core, as a chat does.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from PIL import Image
 
 from model import Checkpoint, Core, Finished, Message, Options, Prompt, ask, from_image
 from model.prompt import ImagePart
@@ -45,7 +47,17 @@ SHARES = {
     "describe": 200,
 }
 assert sum(SHARES.values()) == 4000
-PARTS = ("seen wordings", "held-out wordings", "never-trained pairs", "second turn", "two pictures", "small talk")
+PARTS = (
+    "seen wordings",
+    "held-out wordings",
+    "never-trained pairs",
+    "second turn",
+    "two pictures",
+    "wide and tall pictures",
+    "small talk",
+)
+SHAPES_PX = ((512, 341), (341, 512), (512, 410), (320, 512))
+"""Width and height of pictures that are not square. A scene is stretched to them: all that is true of it stays true."""
 UNITS = {"find": "mean IoU", "find_all": "mean IoU", "describe": "tokens right"}
 
 
@@ -53,7 +65,7 @@ UNITS = {"find": "mean IoU", "find_all": "mean IoU", "describe": "tokens right"}
 class Item:
     """One thing to ask: the scene it is about, the question, the turn before it if there is one.
 
-    `pictures` are all scenes shown, in order, where that is not the one scene alone.
+    `pictures` are all scenes shown, in order, where that is not the one scene alone. `size_px` is (width, height).
     """
 
     part: str
@@ -61,6 +73,7 @@ class Item:
     question: Question
     before: Question | None = None
     pictures: tuple[Scene, ...] = ()
+    size_px: tuple[int, int] = (SIZE_PX, SIZE_PX)
 
     @property
     def shown(self) -> tuple[Scene, ...]:
@@ -89,6 +102,7 @@ def other_items(count: int = 4000) -> Iterator[Item]:
     yield from _never_trained(round(count / 8))
     yield from _second_turns(round(count / 20))
     yield from _two_pictures(round(count / 20))
+    yield from _stretched(round(count / 10))
     rng = random.Random(5)
     for index in range(round(count / 20)):
         scene = make_scene(held_out_seed(40_000 + index))
@@ -160,18 +174,37 @@ def _two_pictures(count: int) -> Iterator[Item]:
                 yield Item("two pictures", scenes[place], question, None, scenes)
 
 
+def _stretched(count: int) -> Iterator[Item]:
+    kinds = ("exist", "colour", "shape", "count", "read", "find", "where")
+    made = index = 0
+    while made < count:
+        scene = make_scene(held_out_seed(60_000 + index), label=index % 2 == 0)
+        rng = random.Random(_question_seed(60_000 + index))
+        index += 1
+        for kind in rng.sample(kinds, PER_SCENE):
+            question = questions.ask(rng, scene, kind, typed=True)
+            if question is not None and made < count:
+                made += 1
+                yield Item("wide and tall pictures", scene, question, size_px=SHAPES_PX[index % len(SHAPES_PX)])
+
+
 def evaluate(
     core: Core, checkpoint: Checkpoint, items: Sequence[Item], tell: Callable[[int, int], None] | None = None
 ) -> list[Result]:
     """Ask a checkpoint everything. `tell(done, all)` is called after each item."""
     found = []
-    drawn: dict[int, ImagePart] = {}
+    drawn: dict[tuple[int, tuple[int, int]], ImagePart] = {}
     for number, item in enumerate(items):
-        drawn = {s.seed: drawn.get(s.seed) or from_image(draw(s, SIZE_PX)) for s in item.shown}
-        found.append(_ask(core, checkpoint, item, [drawn[s.seed] for s in item.shown]))
+        drawn = {(s.seed, item.size_px): drawn.get((s.seed, item.size_px)) or _picture(s, item.size_px) for s in item.shown}
+        found.append(_ask(core, checkpoint, item, list(drawn.values())))
         if tell:
             tell(number + 1, len(items))
     return found
+
+
+def _picture(scene: Scene, size_px: tuple[int, int]) -> ImagePart:
+    picture = draw(scene, max(size_px))
+    return from_image(picture if picture.size == size_px else picture.resize(size_px, Image.Resampling.BICUBIC))
 
 
 def _ask(core: Core, checkpoint: Checkpoint, item: Item, pictures: Sequence[ImagePart]) -> Result:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from world_reader import phrases, words_of
 
 from model import Checkpoint, Finished, Options, Prompt
@@ -74,6 +75,7 @@ def test_the_other_sets_are_in_proportion(other):
     held_out = Counter(entry.question.kind for entry in other if entry.part == "held-out wordings")
     assert held_out == {kind: round(share / 3) for kind, share in SHARES.items()}
     sizes = {"never-trained pairs": 500, "second turn": 200, "two pictures": 200, "small talk": 200}
+    sizes["wide and tall pictures"] = 400
     assert {part: count for part, count in parts.items() if part != "held-out wordings"} == sizes
     assert set(parts) | {"seen wordings"} == set(PARTS)
 
@@ -213,7 +215,13 @@ def test_a_model_that_knows_everything_scores_everything():
     assert set(figures(results)) == set(PARTS)
     for prompt, entry in zip(core.prompts, items, strict=True):
         assert len(prompt.images) == len(entry.shown)
-        assert prompt.images[0].image.size == (evaluation.SIZE_PX,) * 2
+        square = entry.part != "wide and tall pictures"
+        assert (entry.size_px == (evaluation.SIZE_PX,) * 2) == square
+        assert {image.image.size for image in prompt.images} == {entry.size_px}
+        if not square:  # each colour keeps its share of the picture: the scene is stretched, not cut
+            plain = np.asarray(draw(entry.scene, 512).resize((64, 64), Image.Resampling.BOX), int)
+            shown = np.asarray(prompt.images[0].image.resize((64, 64), Image.Resampling.BOX), int)
+            assert np.abs(plain - shown).mean() < 3
         texts = [part for message in prompt.messages for part in message.parts if isinstance(part, str)]
         before = [entry.before.text, entry.before.answer] if entry.before else []
         assert texts == [*before, entry.question.text]
@@ -226,7 +234,10 @@ def test_each_question_is_asked_with_the_picture_of_its_scene():
     evaluate(core, TINY, items)
     for prompt, entry in zip(core.prompts, items, strict=True):
         for shown, scene in zip(prompt.images, entry.shown, strict=True):
-            assert np.array_equal(np.asarray(shown.image), np.asarray(draw(scene, evaluation.SIZE_PX)))
+            drawn = draw(scene, evaluation.SIZE_PX)
+            if entry.size_px != drawn.size:
+                drawn = drawn.resize(entry.size_px, Image.Resampling.BICUBIC)
+            assert np.array_equal(np.asarray(shown.image), np.asarray(drawn))
 
 
 def test_a_model_that_says_nothing_scores_nothing():

@@ -132,7 +132,8 @@ Training scenes have seeds below 2^40. Never trained: {pairs}.
 ## How good it is
 
 {count:,} questions about scenes no training stage drew, worded as in training and roughened as people type, answered greedily through
-Fovea's core; beside them held-out wordings, never-trained colour x shape pairs, second turns, two pictures and small talk. Accuracy is an
+Fovea's core; beside them held-out wordings, never-trained colour x shape pairs, second turns, two pictures, pictures that are not square
+(the scene stretched) and small talk. Accuracy is an
 exact answer ignoring case and a final stop; find and find_all are mean IoU, describe the share of tokens predicted right given the true
 ones before. Intervals: Wilson for shares, bootstrap for means. Written by `python app.py evaluate {name}`.
 
