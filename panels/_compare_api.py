@@ -116,12 +116,18 @@ class _Endpoints:
         public page it must be.
         """
         with _told():
-            held = own(self.bench, self.bench.history.comparison(str(group or "")[:100]), str(session or ""))
+            named = self._named(session)
+            held = own(self.bench, self.bench.history.comparison(str(group or "")[:100]), named)
             if reasons is not None and not isinstance(reasons, list):
                 raise InputError(f"reasons is {str(reasons)[:40]!r}. Give a list of their names.")
             voted = cast_vote(self.bench, held.id, str(outcome or ""), reasons or [], None)
             sides = [{"letter": LETTERS[i], "label": s.label, "run_id": s.run} for i, s in enumerate(voted.columns)]
             return {"group": voted.id, "outcome": voted.outcome, "reasons": list(voted.reasons), "columns": sides}
+
+    def _named(self, session: Any) -> str:
+        """The session a caller names, which on a public page is its key. Raises InputError where there is none."""
+        named = str(session or "").strip()
+        return self.bench.history.session(named).id if named else ""
 
     def compare_results(self, kind: str = "", blind: bool = False, session: str = "") -> dict[str, Any]:
         """Win rates with 95 % intervals, and strengths from three columns on; of one kind of question, or of blind votes only.
@@ -129,7 +135,7 @@ class _Endpoints:
         On a public page the votes are those of `session` alone.
         """
         with _told():
-            votes = votes_of(self.bench, str(session or ""), str(kind or ""), blind is True)
+            votes = votes_of(self.bench, self._named(session), str(kind or ""), blind is True)
             by_kind = {name or FREE: results(ranking) for name, ranking in rank_by_kind(votes).items()}
             return results(rank(votes)) | {"by_kind": by_kind}
 

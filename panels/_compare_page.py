@@ -82,6 +82,10 @@ class ComparePage:
             state = self.bench.state_of(self.bench.history.session(remembered), state.checkpoint)
         return {**values, self.bench.state: state}
 
+    def busy(self, running: bool) -> Values:
+        """The setup while columns are asked, and after. It names no checkpoint: what was set stays in the page."""
+        return {self.setup: {"running": running}}
+
     def set_up(self, state: SessionState, running: bool = False, settings: Sequence[Setting] = ()) -> dict[str, Any]:
         """What the setup offers: the checkpoints of the picker, the question on the bench, questions that suit its picture."""
         bench, versus = self.bench, state.versus

@@ -51,7 +51,7 @@ class Several:
         settings = settings_of(sent(event, "columns", list))
         questions = list(islice(self._questions(state, event), p.most))
         columns = tuple(entrant(self.bench, setting, Prompt(())) for setting in settings)
-        yield {p.setup: p.set_up(state, True, settings), **p.quiet()}
+        yield {**p.busy(True), **p.quiet()}
         found: list[Compared] = []
         name, shown = new_id(), 0.0
         try:
@@ -63,10 +63,13 @@ class Several:
                         shown = time.monotonic()
                         step |= {p.stage: set_view(columns, found, len(questions), True)}
                     yield step
+        except Exception:
+            yield {**p.busy(False), p.runs: {}}
+            raise
         finally:
             p.halted.discard(name)
         yield {
-            p.setup: p.set_up(state, False, settings), p.runs: {}, p.stage: set_view(columns, found, len(questions), False)
+            **p.busy(False), p.runs: {}, p.stage: set_view(columns, found, len(questions), False)
         }  # fmt: skip
 
     def _questions(self, state: SessionState, event: gr.EventData) -> Iterable[Asked]:

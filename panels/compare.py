@@ -103,8 +103,8 @@ class _Comparing:
         group = state.versus.group if state.versus and values[p.seen][1] != opened else ""
         if group:
             held = p.may_see(state, group)
-            settings = [setting_of(side.setup) for side in held.columns]
-            found |= {p.setup: p.set_up(state, settings=settings)}
+            if not held.sealed:  # the order of its columns would tell
+                found |= {p.setup: p.set_up(state, settings=[setting_of(side.setup) for side in held.columns])}
         else:
             last = self.bench.history.comparisons(state.session, 1) if values[p.seen][0] != state.session else []
             held = last[0] if last else None
@@ -166,7 +166,7 @@ class _Comparing:
         """Ask all columns and show them growing; then, where it is blind, only their texts until the vote."""
         p, begun = self.page, time.monotonic()
         self._unseal(state)
-        yield {p.setup: p.set_up(state, True, asked.settings), p.group: asked.group, p.runs: {"": asked.group}, **p.quiet()}
+        yield {**p.busy(True), p.group: asked.group, p.runs: {"": asked.group}, **p.quiet()}
         columns: tuple[Heard, ...] = ()
         told_runs = False
         try:
@@ -176,9 +176,10 @@ class _Comparing:
                     letters = {letter: one.entrant.run for letter, one in zip(LETTERS, columns)}
                     found[p.runs], told_runs = {"": asked.group, **letters}, True
                 yield found
-        finally:
-            idle = {p.setup: p.set_up(state, False, asked.settings), p.runs: {}}
-        yield {**idle, p.stage: self._ended(asked, columns, before)}
+        except Exception:
+            yield {**p.busy(False), p.runs: {}}
+            raise
+        yield {**p.busy(False), p.runs: {}, p.stage: self._ended(asked, columns, before)}
 
     def _ended(self, asked: Asking, columns: Sequence[Heard], before: Sequence[str]) -> dict[str, Any]:
         """A comparison whose columns have ended, from the log; from memory where it could not be written down."""

@@ -2,7 +2,8 @@
 // Events: ask {columns, question, blind, run}, questions {columns, source, count, kinds, text}, votes {kind, blind}, halt.
 const LETTERS = 'ABCD', MODES = [['one', 'One question'], ['set', 'Question set'], ['votes', 'Votes']], root = one('.fv-versus-setup');
 const PLAIN = { temperature: 0, top_p: 1, length: 256, seed: 0, system: '', side_px: 0, quantization: 'none' };
-let columns = [], mode = 'one', blind = false, asked = null, offered = '', open = new Set();
+// `held` is the last full value with what came since: while columns are asked only {running} comes, which names nobody.
+let held = {}, columns = [], mode = 'one', blind = false, asked = null, offered = '', open = new Set();
 const q = make('textarea', 'fv-versus-question'); q.rows = 2; q.id = 'compare-question'; q.placeholder = 'A question for all columns'; q.setAttribute('aria-label', 'Question for all columns'); q.maxLength = 100000;
 const typed = make('textarea', 'fv-versus-question'); typed.rows = 5; typed.id = 'compare-questions'; typed.setAttribute('aria-label', 'Questions, one on a line');
 typed.placeholder = 'One question on a line; its true answer after a stroke, where it is known: What color is the heart? | pink'; typed.maxLength = 200000;
@@ -13,7 +14,7 @@ const number = (name, low, high, step, label, column, title) => {
   input.addEventListener('change', () => { const v = Number(input.value); column[name] = Number.isFinite(v) ? v : PLAIN[name]; }); return field(label, input, title);
 };
 const chooser = (column, i) => {
-  const value = props.value, known = value.choices.map(([spec]) => spec), options = [...value.choices];
+  const value = held, known = value.choices.map(([spec]) => spec), options = [...value.choices];
   if (!known.includes(column.spec)) options.push([column.spec, column.spec]);
   if (value.typed) options.push(['\u0000', 'Another: a folder or a Hub id']);
   const box = pick('', options, column.spec, (spec) => {
@@ -48,7 +49,7 @@ const card = (column, i) => {
   more.open = open.has(i); more.addEventListener('toggle', () => { more.open ? open.add(i) : open.delete(i); }); more.append(line, grid); box.append(head, more); return box;
 };
 const plain = () => columns.map((column) => ({ ...column }));
-const begin = () => { if (!props.value || props.value.running) return; trigger('ask', { columns: plain(), question: q.value, blind }); };
+const begin = () => { if (held.running) return; trigger('ask', { columns: plain(), question: q.value, blind }); };
 const turn = (name) => { mode = name; document.dispatchEvent(new CustomEvent('fv-compare-mode', { detail: name })); };
 const modes = () => {
   const bar = make('div', 'fv-versus-modes'); bar.setAttribute('role', 'group'); bar.setAttribute('aria-label', 'What to compare by');
@@ -59,11 +60,11 @@ const modes = () => {
   return bar;
 };
 const go = (text, act) => {
-  const busy = props.value.running, node = button('fv-mini fv-go', text, '', act); node.disabled = busy; node.dataset.go = '';
+  const busy = held.running, node = button('fv-mini fv-go', text, '', act); node.disabled = busy; node.dataset.go = '';
   const stop = button('fv-mini fv-stop', 'Stop (Esc)', 'Stop every column; what was said stays', () => trigger('halt', {})); stop.id = 'compare-stop'; stop.hidden = !busy; return [node, stop];
 };
 const single = () => {
-  const box = make('div', 'fv-versus-ask'), value = props.value, bar = make('div', 'fv-actions'), chips = make('div', 'fv-questions');
+  const box = make('div', 'fv-versus-ask'), value = held, bar = make('div', 'fv-actions'), chips = make('div', 'fv-questions');
   const hide = tick('Blind', blind, (v) => { blind = v; }, 'Names are hidden and sides shuffled until you vote');
   bar.append(...go('Compare', begin), hide, make('span', 'fv-quiet', value.pictures)); for (const text of value.suggestions) chips.append(button('fv-chipq', text, 'Ask this', () => { q.value = text; begin(); }));
   box.append(q, chips, bar); return box;
@@ -77,7 +78,7 @@ const several = () => {
   const sources = [['scenes', 'Drawn scenes, whose truth is known'], ['typed', 'Typed questions about this picture'], ['file', 'A file of questions (JSONL or CSV)']];
   more.append(pick('Questions', sources, set.source, (v) => { set.source = v; build(); }));
   if (set.source === 'scenes') {
-    const input = make('input'); Object.assign(input, { type: 'number', min: 2, max: props.value.most, step: 1, value: set.count }); input.addEventListener('change', () => { set.count = Math.round(Number(input.value)) || 24; });
+    const input = make('input'); Object.assign(input, { type: 'number', min: 2, max: held.most, step: 1, value: set.count }); input.addEventListener('change', () => { set.count = Math.round(Number(input.value)) || 24; });
     more.append(field('How many', input, 'Held-out questions of all kinds, the same ones each time'));
   }
   if (set.source === 'file') {
@@ -85,7 +86,7 @@ const several = () => {
     input.addEventListener('change', () => readFile(input, note)); more.append(input, note);
   }
   box.append(more); if (set.source === 'typed') box.append(typed);
-  bar.append(...go('Ask all of them', () => trigger('questions', { columns: plain(), source: set.source, count: set.count, text: set.source === 'typed' ? typed.value : set.source === 'file' ? set.text || '' : '', name: set.name })), make('span', 'fv-quiet', `At most ${props.value.most} questions.`));
+  bar.append(...go('Ask all of them', () => trigger('questions', { columns: plain(), source: set.source, count: set.count, text: set.source === 'typed' ? typed.value : set.source === 'file' ? set.text || '' : '', name: set.name })), make('span', 'fv-quiet', `At most ${held.most} questions.`));
   box.append(bar); return box;
 };
 const offer = (value) => { // what the bench or an address brings: columns and a question that nobody typed
@@ -97,8 +98,8 @@ const offer = (value) => { // what the bench or an address brings: columns and a
   if (!q.value.trim() || q.value === offered) { q.value = value.question; offered = value.question; }
 };
 const build = () => {
-  const value = props.value; if (!value) { root.replaceChildren(); return; }
-  offer(value); const focused = document.activeElement === q;
+  if (props.value) held = { ...held, ...props.value }; if (!held.choices) { root.replaceChildren(); return; }
+  const value = held; offer(value); const focused = document.activeElement === q;
   const cards = make('div', 'fv-versus-cards'); cards.append(...columns.map(card));
   if (columns.length < 4) cards.append(button('fv-mini fv-versus-add', '+ Column', 'Add a column', () => {
     const last = columns[columns.length - 1], other = value.choices.map(([spec]) => spec).find((spec) => !columns.some((column) => column.spec === spec));
