@@ -109,6 +109,12 @@ class Feed:
     def stop_of(self, index: int) -> threading.Event:
         return self._stops.setdefault(index, threading.Event())
 
+    @property
+    def claimed(self) -> frozenset[int]:
+        """Columns that have begun, or were ended before they did."""
+        with self._lock:
+            return frozenset(self._claimed)
+
     def claim(self, index: int) -> bool:
         """Whether the caller is the first, who begins the column, or ends it."""
         with self._lock:

@@ -134,7 +134,11 @@ class Comparison:
                     heard.events.append(told.event)
                 emit(told)
 
-            self._slot.run(task, note, stop)
+            try:
+                self._slot.run(task, note, stop)
+            except Exception as error:  # no GPU was lent, say: whoever waits for it hears why, the others go on
+                for index in sorted(self._feed.claimed | {turn.index for turn in task.first[0]}):
+                    note(broke(index, error))
 
         stream = self._worker.stream(job)
         try:

@@ -20,6 +20,7 @@ from model.abreast import Abreast, Column, Feed, Said, Turn
 from model.checkpoint import parse_spec
 from model.columns import Failed
 from model.core import Core
+from model.errors import PromptError, WorkbenchError
 from model.events import Encoded, Finished, Loading, Prefilled, Queued, Spent, Token, Waiting
 from model.lane import Lane, left_on, put_back
 from model.options import Options
@@ -266,13 +267,31 @@ def test_an_error_nobody_foresaw_is_named_by_its_kind_and_written_down_whole(own
     assert of(told, 1)[-1].new_tokens == 12
 
 
+def test_work_that_is_refused_as_a_whole_fails_every_column_with_its_sentence(own_bed: Bed) -> None:
+    class Refusing:
+        def run(self, task: Any, emit: Any, stop: threading.Event) -> None:
+            raise WorkbenchError("The GPU was not lent. Try again later.")
+
+    for name in ("llava_clip", "llava_siglip"):
+        own_bed.vlm(name)
+    own_bed.core.slot = Refusing()
+    told = beside(own_bed.core, [Column(own_bed.spec(name), QUESTION, GREEDY) for name in ("llava_clip", "llava_siglip")])
+    assert [one for one in told if isinstance(one, Failed)] == [
+        Failed(i, "The GPU was not lent. Try again later.") for i in (0, 1)
+    ]
+    assert [(end.status, end.error) for end in own_bed.recorder.ends] == [
+        ("failed", "The GPU was not lent. Try again later.")
+    ] * 2
+
+
 def test_a_prompt_that_one_checkpoint_cannot_hold_fails_there_alone(bed: Bed) -> None:
     for name in ("blip2", "llava_clip"):
         bed.vlm(name)
     both = ask("Which is larger?", picture(0), picture(1))
     told = beside(bed.core, [Column(bed.spec("blip2"), both, GREEDY), Column(bed.spec("llava_clip"), both, GREEDY)])
-    (failed,) = [one for one in told if isinstance(one, Failed)]
-    assert failed == Failed(0, "blip-2 takes one picture a prompt, not 2. Start a new chat or remove pictures.")
+    with pytest.raises(PromptError, match="takes one picture a prompt, not 2") as error:
+        list(bed.core.generate(bed.spec("blip2"), both, GREEDY))
+    assert [one for one in told if isinstance(one, Failed)] == [Failed(0, str(error.value))]
     assert of(told, 1)[-1].new_tokens == 12
 
 
