@@ -193,6 +193,8 @@ def rank_gaussian_of(window: list[float]) -> float:
         return float(ranked.mean())
     sigma, middle = ranked.std() / ranked.mean(), (len(ranked) - 1) / 2
     weights = [np.exp(-((rank - middle) ** 2) / (2 * sigma**2)) for rank in range(len(ranked))]
+    if not np.sum(weights):  # a window of even size at an edge, almost constant: what the kernel narrows to
+        return float(np.median(ranked))
     return float(np.dot(weights, ranked) / np.sum(weights))
 
 

@@ -273,7 +273,7 @@ def test_an_answer_that_said_nothing_still_has_patches(logged: Logged) -> None:
     assert logged.ask("hidden", run, tokens=[3], how="mean")["instead"] == []
 
 
-@pytest.mark.parametrize("name", ["llava_clip", "qwen2_vl", "qwen2_5_vl"])
+@pytest.mark.parametrize("name", ["llava_clip", "qwen2_vl", "qwen2_5_vl", "llava_next", "internvl", "idefics2"])
 def test_other_families_answer_all_of_it_or_say_why_not(name: str, logged: Logged, folder_of: Callable[[str], Path]) -> None:
     checkpoint = parse_spec(str(folder_of(name)))
     first, second = (logged.take(ask("hello there", picture(i, (140, 100))), length=3, checkpoint=checkpoint) for i in (1, 2))
