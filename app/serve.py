@@ -8,15 +8,21 @@ import os
 import signal
 import sys
 import tempfile
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import gradio as gr
 from gradio.exceptions import ServerFailedToStartError
+from starlette.middleware import Middleware
 
 from model import Checkpoint, Core, WorkbenchError, parse_spec
 
 from . import zero
 from .door import Door, Limits, PublicCore, address_here
+from .gate import Gate
+from .guests import Guests
 from .history import History
 from .settings import Settings
 from .shell import STYLES, build_demo, theme
@@ -24,6 +30,7 @@ from .store import Store
 
 log = logging.getLogger(__name__)
 MAX_WAITING, MAX_PUBLIC_WAITING = 64, 32
+SWEEP_S = 300
 MAX_UPLOAD, MAX_PUBLIC_UPLOAD = "500mb", "25mb"
 """Pictures have a limit of their own, and a sentence; a session with many of them is larger."""
 
@@ -47,6 +54,7 @@ def open_demo(settings: Settings) -> tuple[gr.Blocks, Core]:
     core, lender = PublicCore(history.store) if settings.public else Core(history.store), zero.prepare()
     if isinstance(core, PublicCore):
         core.door = Door(Limits(), address_here)
+        _sweep(Guests(history.store))
     core.pool.tests_later = lender is not None
     loaded: list[Checkpoint] = []
     troubles: list[WorkbenchError] = []
@@ -75,6 +83,20 @@ def _forgotten() -> Path:
     return Path(folder.name)
 
 
+def _sweep(guests: Guests) -> None:
+    """Delete what visitors do not want kept: now what an earlier program left, later what is due, at the end all of it."""
+
+    def later() -> None:
+        while True:
+            time.sleep(SWEEP_S)
+            with suppress(WorkbenchError):  # the log cannot be written now; it is tried again
+                guests.sweep()
+
+    guests.sweep(0)
+    atexit.register(guests.sweep, 0)
+    threading.Thread(target=later, name="sweep", daemon=True).start()
+
+
 def _end(number: int, frame: object) -> None:
     sys.exit(128 + number)
 
@@ -94,6 +116,7 @@ def launch(demo: gr.Blocks, settings: Settings) -> None:
             max_file_size=MAX_PUBLIC_UPLOAD if settings.public else MAX_UPLOAD,
             blocked_paths=[str(settings.data)],
             allowed_paths=[],
+            app_kwargs={"middleware": [Middleware(Gate)]} if settings.public else None,
             root_path=settings.root_path or None,
             auth=settings.auth,
             mcp_server=settings.mcp,

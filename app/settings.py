@@ -64,7 +64,7 @@ def from_environment(
         public=(public := _switch("FOVEA_PUBLIC", env.get("FOVEA_PUBLIC"), space)),
         root_path=(env.get("FOVEA_ROOT_PATH") or "").rstrip("/"),
         auth=_auth(env.get("FOVEA_AUTH")),
-        mcp=_switch("FOVEA_MCP", env.get("FOVEA_MCP"), not public and _has_mcp()),
+        mcp=_mcp(env.get("FOVEA_MCP"), public),
     )
 
 
@@ -78,9 +78,13 @@ def _auth(value: str | None) -> tuple[str, str] | None:
     return user, password
 
 
-def _has_mcp() -> bool:
-    """Whether `gradio[mcp]` is installed."""
-    return importlib.util.find_spec("mcp") is not None
+def _mcp(value: str | None, public: bool) -> bool:
+    """On where `gradio[mcp]` is installed and the page is not public, unless something else is said."""
+    installed = importlib.util.find_spec("mcp") is not None
+    wanted = _switch("FOVEA_MCP", value, installed and not public)
+    if wanted and not installed:
+        raise _wrong('FOVEA_MCP is on, and MCP is not installed. Run pip install "gradio[mcp]", or set it to off.')
+    return wanted
 
 
 def _data(given: str | None, env: Mapping[str, str], space: bool) -> Path:
