@@ -205,6 +205,7 @@ const heatmap = (pictures, options = {}) => {
     });
     spot.frame.addEventListener('pointerleave', () => { if (!from) move(-1); });
     spot.frame.addEventListener('pointerdown', (e) => {
+      if (e.pointerType === 'touch') node.classList.add('touched');
       if (e.button !== 0 || !(options.region || options.pick)) return;
       const [x, y] = point(spot, e); from = { x, y, px: e.clientX, py: e.clientY }; if (e.pointerType !== 'touch' && options.region) e.preventDefault();
       node.focus({ preventScroll: true });
