@@ -23,7 +23,7 @@ import torch
 from conftest import Bed
 
 from app.zero import FIXED, LentSlot, is_lent
-from model import Message, Options, Prompt, WorkbenchError, ask, open_picture, parse_spec, tasks
+from model import Column, Message, Options, Prompt, WorkbenchError, ask, open_picture, parse_spec, tasks
 from model.core import Core
 from model.errors import CheckpointError, PromptError
 from model.events import Encoded, Finished, Prefilled, Share, Token
@@ -127,6 +127,23 @@ def test_sampling_with_a_seed_is_the_same(lent: Core, bed: Bed, picture: Any) ->
     assert said(list(lent.generate(spec, prompt, options))) == said(list(bed.core.generate(spec, prompt, options)))
 
 
+def test_a_comparison_takes_one_slot_and_says_the_same(lent: Core, bed: Bed, picture: Any, lender: ModuleType) -> None:
+    prompt = ask("Describe the image.", picture)
+    columns = [
+        Column(bed.spec(TINY), prompt, Options(24)), Column(bed.spec(TINY), prompt, Options(24, 1.0, 0.9, 5)),
+        Column(bed.spec(SMALL), prompt, Options(24)),
+    ]  # fmt: skip
+    lender.CALLS.clear()
+    told = list(lent.side_by_side(columns))
+    assert [kind for kind, *_ in lender.CALLS] == ["Abreast"]
+    order = [one.column for one in told if isinstance(one.event, Token)]
+    assert order[:6] == [0, 1, 2] * 2
+    for index, column in enumerate(columns):
+        bed.vlm(TINY if index < 2 else SMALL)
+        alone = list(bed.core.generate(column.checkpoint, column.prompt, column.options))
+        assert said([one.event for one in told if one.column == index]) == said(alone)
+
+
 def test_a_second_turn_is_read_anew_with_the_same_answer(lent: Core, bed: Bed, picture: Any) -> None:
     """What a fork keeps goes with it: nothing is reused, and the answer is that of a program that reuses."""
     spec = bed.spec(TINY)
@@ -222,6 +239,26 @@ def test_stop_ends_the_work_in_the_fork(lent: Core, bed: Bed, endless: Path) -> 
         begun = time.monotonic()
         assert lent.worker.call(lambda: True)
         assert time.monotonic() - begun < 5, "the model thread is free again"
+
+
+def test_one_column_or_all_can_be_stopped_in_the_fork(lent: Core, bed: Bed, endless: Path) -> None:
+    """The one ends with what was heard of it, the other goes on; the group ends it too, and the model thread is free."""
+    spec = parse_spec(str(endless))
+    columns = [Column(spec, ask("Go on."), Options(4000), run_id=name) for name in ("first", "second")]
+    heard: dict[int, list[Any]] = {0: [], 1: []}
+    for one in lent.side_by_side(columns, group="both"):
+        heard[one.column].append(one.event)
+        if isinstance(one.event, Token) and (one.column, one.event.index) == (0, 3):
+            assert lent.stop("first")
+        if isinstance(one.event, Token) and any(isinstance(event, Finished) for event in heard[0]) and len(heard[1]) > 20:
+            lent.stop("both")
+    ends = [[event for event in heard[index] if isinstance(event, Finished)] for index in range(2)]
+    assert [(len(end), end[0].reason) for end in ends] == [(1, "stopped")] * 2
+    assert 4 <= ends[0][0].new_tokens < 4000
+    assert ends[0][0].text == "".join(event.text for event in heard[0] if isinstance(event, Token))
+    begun = time.monotonic()
+    assert lent.worker.call(lambda: True)
+    assert time.monotonic() - begun < 5, "the model thread is free again"
 
 
 def test_closing_ends_an_examination(lent: Core, bed: Bed, picture: Any) -> None:
