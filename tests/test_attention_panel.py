@@ -647,7 +647,7 @@ def test_other_families_are_drawn_by_their_own_geometry(table: Table, folder_of:
 
 
 def test_a_checkpoint_that_cannot_be_drawn_says_so(table: Table, folder_of: Callable[[str], Path]) -> None:
-    checkpoint = parse_spec(str(folder_of("blip2")))
+    checkpoint = parse_spec(str(folder_of("kosmos2")))
     prompt, options = ask("cat", picture(2, (160, 90))), Options(max_new_tokens=2)
     run = list(table.core.generate(checkpoint, prompt, options, panel="chat", session=table.session))[-1].run_id
     said = table.reply("open", run=run)["error"]

@@ -15,6 +15,7 @@ from PIL import Image
 from model.errors import PromptError, Unsupported
 from model.families.base import Capability
 from model.gradients import Layer, graded, spread
+from model.grid import ImageGrid
 from model.heat import heat_methods
 from model.heat.base import Choice, Heat
 from model.heat.relevancy import positive, start_row
@@ -197,6 +198,33 @@ def test_a_raster_that_was_shrunk_is_said_not_to_be_followed(bed: Bed) -> None:
     assert np.isfinite(mapped("relevancy", wide).scores).all()
     with pytest.raises(Unsupported, match="Use a smaller picture"):
         mapped("relevancy_tower", wide)
+
+
+@pytest.mark.parametrize("name", ["llava_clip", "llava_next", "llava_onevision", "internvl", "qwen3_vl"])
+def test_what_is_said_to_be_unseen_changes_nothing_and_all_else_does(name: str, bed: Bed) -> None:
+    """Columns and rows of the picture are changed one by one. A resampling filter reaches some pixels over an edge."""
+    size, reach_px, still = (300, 170), 3, 0
+    grey = np.full((size[1], size[0], 3), 120, np.uint8)
+    grid, plain = encoded(bed, name, grey)
+    unseen = grid.unseen(0)
+    for axis, hidden in ((1, unseen.all(0)), (0, unseen.all(1))):
+        for at in (0, 20, len(hidden) // 2, len(hidden) - 20, len(hidden) - 1):
+            changed = grey.copy()
+            changed[(slice(None), at) if axis else at] = 255
+            moved = bool((encoded(bed, name, changed)[1] != plain).any())
+            near = hidden[max(0, at - reach_px) : at + reach_px + 1]
+            if near.all():
+                assert not moved, f"pixel {at} of axis {axis} is said to be unseen"
+                still += 1
+            elif not near.any():
+                assert moved, f"pixel {at} of axis {axis} is said to be seen"
+    partly = name in ("llava_clip", "llava_onevision")  # the one cuts the sides off, the other's patches do not fill a tile
+    assert unseen.any() == (still > 0) == partly
+
+
+def encoded(bed: Bed, name: str, pixels: np.ndarray) -> tuple[ImageGrid, torch.Tensor]:
+    on = Subject(bed.vlm(name), ask("hello", from_image(Image.fromarray(pixels))), ANSWER)
+    return on.inputs.grid, on.features
 
 
 # --- resamplers: queries without a place --------------------------------------------------------

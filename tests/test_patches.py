@@ -92,8 +92,8 @@ def test_layers_are_counted_and_others_refused(bed: Bed) -> None:
 
 
 def test_a_tower_that_cannot_be_followed_is_said(bed: Bed) -> None:
-    on = subject(bed, "qwen2_5_vl")
-    with pytest.raises(Unsupported, match="attends in windows"):
+    on = subject(bed, "idefics2")
+    with pytest.raises(Unsupported, match="not known which patches of its tower"):
         features_at(on, "tower")
     assert features_at(on, "connector").values.shape[0] == on.count
 
