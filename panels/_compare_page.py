@@ -97,6 +97,7 @@ class ComparePage:
             "choices": self.choices(),
             "typed": not bench.public,
             "columns": [setting.plain() for setting in settings] or self._columns(state),
+            "fixed": bool(settings) or bool(versus and versus.specs),
             "asked": versus.asked if versus else "",
             "question": prompt.question,
             "pictures": PICTURES.get(many, f"With {many} pictures"),

@@ -394,7 +394,7 @@ def test_on_a_public_page_nobody_reads_or_casts_the_votes_of_others(tmp_path: Pa
     ends = _Endpoints(table.bench)
     other = table.history.new_session()
     for session in ("", other, "nope"):
-        with pytest.raises(gr.Error, match="no such comparison|no session"):
+        with pytest.raises(gr.Error, match=r"no such comparison|no session"):
             ends.compare_vote(held.id, "A", session=session)
     ends.compare_vote(held.id, "A", session=table.session)
     assert ends.compare_results(session=table.session)["votes"] == 1

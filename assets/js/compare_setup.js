@@ -91,7 +91,7 @@ const several = () => {
 };
 const offer = (value) => { // what the bench or an address brings: columns and a question that nobody typed
   if (!columns.length || value.asked !== asked) {
-    if (value.columns.length) columns = value.columns.map((column) => ({ ...PLAIN, ...column }));
+    if (!columns.length || value.fixed) columns = value.columns.map((column) => ({ ...PLAIN, ...column })); // else what was set stays
     if (value.asked !== asked && value.asked) { turn('one'); q.value = value.question; offered = value.question; }
     asked = value.asked; open = new Set(columns.map((column, i) => changed(column) ? i : -1).filter((i) => i >= 0));
   }
