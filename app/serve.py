@@ -126,6 +126,7 @@ def launch(demo: gr.Blocks, settings: Settings) -> None:
             prevent_thread_lock=True,
             ssr_mode=False,
             inbrowser=False,
+            _frontend=False,  # else a machine that takes more than 3 s for its first page is told to share it with the world
         )
     except (OSError, ServerFailedToStartError) as error:
         raise WorkbenchError(
