@@ -18,7 +18,7 @@ from tests.store_fixtures import TINY, rows, says, turn
 with sqlite_utils.Database(memory=True) as empty:
     NAMES = [migration.name for migration in migrations.pending(empty)]
 TABLES = {
-    "sessions": "id started_at ended_at name app_version client current_run_id settings",
+    "sessions": "id started_at ended_at name app_version client current_run_id settings owner",
     "checkpoints": "id name family source revision device dtype quantization attention parameters spec first_seen_at weights",
     "images": "id media_type width height size_bytes source parent_id box time_s",
     "messages": "id parent_id role text parts",
@@ -30,6 +30,8 @@ TABLES = {
     "artifacts": "run_id kind name id media_type size_bytes meta",
     "ratings": "run_id rater value note rated_at",
     "comparisons": "id session_id question kind blind revealed_at columns created_at",
+    "guests": "id kept changed_at",
+    "shares": "run_id shared_at",
     "votes": "comparison_id rater outcome reasons blind waited_ms voted_at",
     "studies": "id name config created_at app_version",
     "trials": "study_id key checkpoint_id condition item status run_id output scores error attempts updated_at",
