@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from PIL import Image
 
-from model import Checkpoint, Column, Message, Options, Prompt, WorkbenchError, from_image, parse_spec
+from model import Checkpoint, Column, Message, Options, Prompt, WorkbenchError, from_image
 from model.checkpoint import Quantization
 from model.errors import InputError, PromptError
 from model.prompt import ImagePart
@@ -47,10 +47,10 @@ class Setting:
         return _settings.options(asdict(self))
 
     @property
-    def checkpoint(self) -> Checkpoint:
-        """Raises UnknownCheckpoint, also where the spec names a quantisation of its own."""
+    def typed(self) -> str:
+        """What a person would type for its checkpoint, quantisation included."""
         word = "" if self.quantization == "none" else f"{',' if ':' in self.spec else ':'}{self.quantization}"
-        return parse_spec(self.spec + word)
+        return self.spec + word
 
     def plain(self, error: str = "") -> dict[str, Any]:
         """The setting as JSON for the log, with why the column could not be asked, if so."""
@@ -58,11 +58,9 @@ class Setting:
 
     @property
     def label(self) -> str:
-        """Checkpoint and setting in words: what a vote is counted under."""
-        try:
-            said = [self.checkpoint.name]
-        except WorkbenchError:
-            said = [cut(self.spec, 60)]
+        """Checkpoint and setting in words: what a vote is counted under. Nothing is looked for on the disk."""
+        source, at, rest = self.typed.partition("@")
+        said = [cut(source.rstrip("/").rsplit("/", 1)[-1] + at + rest, 60)]
         if self.temperature > 0:
             said.append(f"temperature {self.temperature:g}")
             said += [f"top-p {self.top_p:g}"] if self.top_p < 1 else []
@@ -190,7 +188,7 @@ def entrant(bench: Bench, setting: Setting, prompt: Prompt) -> Entrant:
     """
     run = new_id()
     try:
-        checkpoint = bench.allowed(setting.checkpoint)
+        checkpoint = bench.allowed(bench.spec(setting.typed))
         own = prompt_for(prompt, setting)
         if setting.side_px and own.images != prompt.images:
             _check_size_matters(bench, checkpoint, prompt, own, setting.side_px)

@@ -116,7 +116,7 @@ class ComparePage:
     def choices(self) -> list[list[str]]:
         """[spec, words] of what the picker offers: what is loaded, then what is built in and not."""
         loaded = [status.checkpoint for status in self.bench.core.loaded()]
-        idle = [c for c in self.bench.builtin if c not in loaded]
+        idle = [c for c in dict.fromkeys((*self.bench.builtin, *self.bench.offered)) if c not in loaded]
         return [[c.spec, c.spec] for c in loaded] + [[c.spec, f"{c.spec} (not loaded)"] for c in idle]
 
     def _columns(self, state: SessionState) -> list[dict[str, str]]:

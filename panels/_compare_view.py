@@ -182,9 +182,12 @@ def heat_choices(bench: Bench, held: Comparison, answered: Sequence[tuple[int, A
     shared = frozenset.intersection(*(heat_methods[slug].needs for slug in heat_methods)) | NEEDS
     can, first = None, None
     for i, one in answered:
-        checkpoint = setting_of(held.columns[i].setup).checkpoint
+        try:
+            checkpoint = bench.spec(setting_of(held.columns[i].setup).typed)
+            has = bench.core.capabilities(checkpoint)
+        except WorkbenchError as error:
+            return EMPTY_HEAT | {"why": str(error)}
         first = first or checkpoint
-        has = bench.core.capabilities(checkpoint)
         if not shared <= has:
             lacking = ", ".join(sorted(need.value for need in shared - has)).replace("_", " ")
             return EMPTY_HEAT | {"why": f"{one.label} does not give {lacking}, which maps need. Compare others to see heat."}

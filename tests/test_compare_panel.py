@@ -99,8 +99,9 @@ def test_a_column_is_named_by_checkpoint_and_setting() -> None:
     assert labels == [
         "tiny-llava", "tiny-llava, temperature 1, seed 3", "tiny-llava, system \u201cBe brief.\u201d",
         "tiny-llava, at most 9 tokens, pictures at 112 px"]  # fmt: skip
-    assert Setting("owner/name", quantization="nf4").checkpoint.quantization == "nf4"
-    assert Setting("owner/name@main:cpu", quantization="int8").checkpoint == parse_spec("owner/name@main:cpu,int8")
+    assert parse_spec(Setting("owner/name", quantization="nf4").typed).quantization == "nf4"
+    assert Setting("owner/name@main:cpu", quantization="int8").typed == "owner/name@main:cpu,int8"
+    assert Setting("/home/me/runs/mine/").label == "mine"
 
 
 @pytest.mark.parametrize(
