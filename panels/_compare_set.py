@@ -136,7 +136,7 @@ def picture_named(name: str) -> ImagePart:
     if not number.isdecimal() or len(number) > 9:
         raise PictureError(
             f"The picture {name[:60]!r} cannot be opened from a page: a file names drawn scenes by their number, or no picture. "
-            "`python app.py study questions` takes files beside the list."
+            "Chat takes pictures; from Python `studies.question_set` takes those beside a list."
         )
     return scene_part(int(number))
 
