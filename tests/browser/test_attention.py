@@ -264,13 +264,14 @@ def test_patches_are_patched_from_another_picture_and_the_answer_changes(page: W
     page.page.wait_for_function("() => document.querySelectorAll('.fv-patching option').length > 8")
     assert row.get_by_role("button", name="Patch", exact=True).is_disabled()
     labels = row.locator("select").first.locator("option").all_inner_texts()
-    chosen = next(label for label in labels if " in " in label)
+    chosen = next(label for label in labels if "star in " in label)  # what the question is about, in another color
     row.locator("select").first.select_option(label=chosen)
     row.get_by_role("button", name="Patch", exact=True).click()
     changed = page.page.locator(".fv-change")
     changed.locator(".fv-ptable").wait_for()
     assert "144 picture tokens patched from the other picture, before the first layer: the answer" in changed.inner_text()
     assert changed.locator(".fv-change-word").count() == 1
+    assert changed.locator(".fv-text").inner_text() == chosen.rsplit(" ", 1)[1]
     shares = changed.locator(".fv-ptable tbody tr").first.locator("td").all_inner_texts()
     assert shares == ["0, enters", "1.00", shares[2], "1.00"]  # all the patches were chosen
     assert changed.locator("img").evaluate("picture => picture.complete && picture.naturalWidth > 0")
