@@ -72,3 +72,15 @@ def served(tmp_path_factory: pytest.TempPathFactory, endless: Path) -> Iterator[
     yield program
     program.end()
     assert "Traceback" not in program.words, program.words
+
+
+@pytest.fixture(scope="session")
+def public(tmp_path_factory: pytest.TempPathFactory, endless: Path) -> Iterator[Program]:
+    """The same, as anybody may open it, with a secret in its environment. No traceback may have been printed."""
+    program = Program(
+        tmp_path_factory.mktemp("public"), "--checkpoint", "tiny-llava", "--checkpoint", str(endless),
+        FOVEA_PUBLIC="1", HF_TOKEN="hf_quaggaSECRETquagga",
+    )  # fmt: skip
+    yield program
+    program.end()
+    assert "Traceback" not in program.words, program.words

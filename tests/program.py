@@ -23,7 +23,7 @@ from app.history import History
 from app.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
-START_S = 180
+START_S = 420
 END_S = 30
 
 
