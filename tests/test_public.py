@@ -263,6 +263,7 @@ class TestUploads:
         status, text = _asked(public, [{"path": "x.png", "url": address, "meta": {"_type": "gradio.FileData"}}])
         assert "pink" not in text
         canary.shutdown()
+        canary.server_close()
         assert hits == []
 
     def test_pictures_are_limited_in_bytes_pixels_number_and_kind(
