@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_WORDS = 2000
 """Longer answers are compared as far as here: the table of a comparison grows with both."""
-READ = "Boxes are read from `<loc...>` and `<|box_start|>` alone, matched one to one so that their IoUs add up to the most."
+READ = "Boxes are read from <loc...> and <|box_start|> alone, matched one to one so that their IoUs add up to the most."
 
 
 def pair_views(answered: Sequence[tuple[int, Answer]], picture: ImagePart | None) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ const boxesFigure = (boxes) => {
   boxes.columns.forEach(({ boxes: found }, i) => found.forEach(({ box: [x0, y0, x1, y1] }) => {
     const place = { x: x0, y: y0, width: x1 - x0, height: y1 - y0 }; const lines = [shape('rect', { ...place, class: 'fv-halo' }), shape('rect', { ...place, class: 'fv-line' })]; lines[1].style.stroke = boxColour(boxes.columns[i], i);
     if (i % 2) lines[1].style.strokeDasharray = '7 4'; svg.append(...lines); all.push(lines);
-    const at = make('span', 'fv-versus-boxname', boxes.columns[i].letter); at.style.left = `${100 * x0 / w}%`; at.style.top = `${100 * y0 / h}%`; at.style.background = boxColour(boxes.columns[i], i); frame.append(at);
+    const at = make('span', 'fv-versus-boxname', boxes.columns[i].letter); at.style.left = `${100 * x0 / w}%`; at.style.top = `${100 * y0 / h}%`; at.style.marginLeft = `${17 * i}px`; at.style.background = boxColour(boxes.columns[i], i); frame.append(at);
   }));
   frame.prepend(img); frame.append(svg); figure.append(frame); return figure;
 };
