@@ -27,7 +27,7 @@ const setView = (value) => {
   if (value.tests.length) nodes.push(part('Is the difference real?', figureTable([['pair'], ['both right', true], ['first only', true], ['second only', true], ['neither', true], ['p', true, 'Exact McNemar, two-sided']], value.tests), make('p', 'fv-quiet', value.meaning)));
   if (value.kinds.length) nodes.push(part('By kind of question', figureTable([['kind'], ['n', true], ...value.letters.map((letter) => [letter, true])], value.kinds)));
   if (value.rows.length) {
-    const rows = value.rows.map((row) => [String(row.index), row.question, row.truth, ...row.answers.map((answer) => { const cell = make('span', answer.right === true ? 'good' : answer.right === false ? 'bad' : '', answer.text); if (answer.error) cell.title = answer.error; return cell; })]);
+    const rows = value.rows.map((row) => [String(row.index), row.question, row.truth, ...row.answers.map((answer) => { const cell = make('span', answer.right === true ? 'good' : answer.right === false ? 'bad' : '', `${answer.right === true ? '\u2713 ' : answer.right === false ? '\u2717 ' : ''}${answer.text}`); if (answer.error) cell.title = answer.error; return cell; })]);
     nodes.push(part(value.heading, figureTable([['#', true], ['question'], ['truth'], ...value.letters.map((letter) => [letter])], rows))); if (value.more) nodes.push(make('p', 'fv-quiet', value.more));
   }
   return nodes;
