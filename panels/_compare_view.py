@@ -155,7 +155,9 @@ def facts(one: Answer) -> list[list[str]]:
         found.append(["tokens/s alone", f"{one.spent.compute_tokens_per_s:,.0f}", "As it would be without the other columns"])
     if one.good:
         new = sum(not token.given for token in one.tokens)
-        found.append(["length", f"{new:,} tokens, {len(one.text.split()):,} words", "Tokens the model chose, and words"])
+        words = len(one.text.split())
+        length = f"{new:,} {'token' if new == 1 else 'tokens'}, {words:,} {'word' if words == 1 else 'words'}"
+        found.append(["length", length, "Tokens the model chose, and words"])
     if one.visual_tokens:
         found.append(["image tokens", f"{one.visual_tokens:,}", "Tokens the pictures became"])
     if one.prompt_tokens is not None:
