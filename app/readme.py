@@ -21,6 +21,8 @@ from studies import studies
 ROOT = Path(__file__).resolve().parent.parent
 _BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 KINDS = "exist colour shape size texture count read find describe where relation beside more same".split()
+MAIN = "seen wordings"
+PARTS = (MAIN, "held-out wordings", "wide and tall pictures")
 
 
 def rewrite(text: str) -> str:
@@ -50,11 +52,14 @@ def _studies() -> str:
 
 
 def _evaluation() -> str:
-    names = [name for name, folder in builtin_folders().items() if (folder / "evaluation.json").exists()]
-    found = {name: json.loads((builtin_folders()[name] / "evaluation.json").read_text()) for name in names}
-    lines = ["| kind | " + " | ".join(f"{n} | held-out wordings" for n in names) + " |", "|---|" + "---:|---:|" * len(names)]
+    folders = {name: folder for name, folder in builtin_folders().items() if (folder / "evaluation.json").exists()}
+    found = {name: json.loads((folder / "evaluation.json").read_text()) for name, folder in folders.items()}
+    columns = [
+        (name, part, name if part == MAIN else part) for name in found for part in (PARTS if "-stage" not in name else PARTS[:1])
+    ]
+    lines = ["| kind | " + " | ".join(title for _, _, title in columns) + " |", "|---|" + "---:|" * len(columns)]
     for kind in KINDS:
-        cells = [_cell(found[name].get(part, {}).get(kind)) for name in names for part in ("seen wordings", "held-out wordings")]
+        cells = [_cell(found[name].get(part, {}).get(kind)) for name, part, _ in columns]
         lines.append(f"| {kind} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

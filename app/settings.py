@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-DEFAULT_CHECKPOINTS = ("tiny-llava", "tiny-llava-stage1")
+DEFAULT_CHECKPOINTS = ("tiny-llava", "tiny-qwen2-vl", "tiny-llava-stage1")
 DEFAULT_PORT = 7860
 ENVIRONMENT = {
     "FOVEA_HOST, FOVEA_PORT, FOVEA_DATA": "what --host, --port and --data give",

@@ -15,7 +15,7 @@ from model.errors import WorkbenchError
 def test_without_anything_it_is_local_private_and_logged() -> None:
     found = from_environment(environment={})
     assert (found.host, found.port, found.data) == ("127.0.0.1", DEFAULT_PORT, Path("data").resolve())
-    assert found.checkpoints == DEFAULT_CHECKPOINTS == ("tiny-llava", "tiny-llava-stage1")
+    assert found.checkpoints == DEFAULT_CHECKPOINTS == ("tiny-llava", "tiny-qwen2-vl", "tiny-llava-stage1")
     assert (found.journal, found.log, found.public) == ("WAL", True, False)
 
 

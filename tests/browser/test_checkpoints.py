@@ -71,7 +71,7 @@ def test_the_choice_holds_on_every_tab_and_after_a_reload(page: Watched, endless
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("tiny-lava", "There is no checkpoint 'tiny-lava'. Built in: tiny-llava, tiny-llava-stage1."),
+        ("tiny-lava", "There is no checkpoint 'tiny-lava'. Built in: tiny-llava, tiny-llava-stage1, tiny-qwen2-vl."),
         ("tiny-llava:fp12", "'fp12' is no option of a checkpoint."),
         ("somebody/nothing", "somebody/nothing"),
         ("{folder}", "config.json"),
