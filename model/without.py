@@ -89,7 +89,7 @@ def without(subject: Subject, change: Change) -> Without:
 
 @torch.no_grad()
 def answered_without(subject: Subject, change: Change, run: Run, length: int | None = None) -> Anew:
-    """The greedy answer to the same prompt under a change; `length` None follows the answer's own. Raises Interrupted, InputError."""
+    """The greedy answer to the same prompt under a change; `length` None follows the answer's own. Raises Interrupted."""
     bare = Subject(subject.vlm, subject.prompt, ())
     bare.outputs = subject.outputs
     length = min(MOST_TOKENS, max(16, 2 * len(subject.answer_ids))) if length is None else length
