@@ -34,7 +34,7 @@ class ChatMoves:
         p.transcript.edit(self.edit, given, shown, **QUICK)
         p.transcript.go(self.go, given, shown, **QUICK)
         p.transcript.rate(self.rate, given, shown, **QUICK)
-        p.transcript.share(self.share, given, shown, **QUICK)
+        p.transcript.linked(self.share, given, shown, **QUICK)
         p.composer.cancel(self.cancel_edit, given, shown, **QUICK)
         p.composer.attached(self.attached, given, shown, **QUICK)
         p.shelf.pick(self.pick, given, shown, cancels=b.answering, **QUICK)

@@ -139,7 +139,12 @@ class Watched:
         field.press("Tab")
 
     def tab(self, name: str) -> None:
-        self.page.get_by_role("tab", name=name).click()
+        """Open a tab, out of the menu of those that find no room where it is there."""
+        tab = self.page.get_by_role("tab", name=name)
+        if not tab.count():
+            self.page.locator(".overflow-menu > button").click()
+            tab = self.page.locator(".overflow-dropdown button", has_text=name)
+        tab.click()
 
     def do(self, turn: int, action: str) -> None:
         """Press a button of a turn, by its text or its name."""

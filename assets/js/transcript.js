@@ -50,7 +50,7 @@ const actions = (turn, last, fill) => {
   bar.append(button('fv-mini', 'Retry', 'Answer again. The old answer is kept.', () => trigger('again', { run })));
   if (last) bar.append(button('fv-mini', 'Undo', 'Step back to before this turn. It stays in Sessions.', () => trigger('undo', { run })));
   bar.append(button('fv-mini', 'Copy', 'Copy the answer', (e) => copy(turn.answer, e.currentTarget)));
-  bar.append(button('fv-mini', 'Link', 'Copy the address of this turn', (e) => { copy(turnAddress(run), e.currentTarget); trigger('share', { run }); }));
+  bar.append(button('fv-mini', 'Link', 'Copy the address of this turn', (e) => { copy(turnAddress(run), e.currentTarget); trigger('linked', { run }); }));
   for (const [value, text, title] of [[1, '\u25b2', 'A good answer'], [-1, '\u25bc', 'A bad answer']]) {
     const vote = button('fv-mini' + (turn.rating === value ? ' on' : ''), text, title, () => trigger('rate', { run, value: turn.rating === value ? 0 : value }));
     vote.setAttribute('aria-pressed', turn.rating === value); bar.append(vote);

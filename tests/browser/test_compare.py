@@ -107,7 +107,7 @@ def test_under_the_answers_stand_words_strips_times_and_heat_of_both(versus: Ver
     assert page.locator(".fv-versus-other").count() > 0
     assert page.locator(".fv-versus-cells").count() == 2
     page.locator(".fv-versus-words .fv-wchip").nth(1).click()
-    page.locator(".fv-versus-words").nth(1).locator(".fv-wchip").nth(1).click()
+    page.locator(".fv-versus-words").nth(1).locator(".fv-wchip").last.click()  # another word: another map
     page.wait_for_function("document.querySelector('.fv-versus-heat')?.dataset.drawn")
     pixels = "[...document.querySelectorAll('.fv-versus-heat canvas')][0].toDataURL()"
     before = page.evaluate(pixels)
@@ -124,7 +124,7 @@ def test_blind_nothing_says_which_is_which_until_the_vote(versus: Versus, served
     page, sent = versus.page, []
     versus.choose(0, "tiny-llava").choose(1, "tiny-llava").set(1, "Temperature", "1").set(1, "Seed", "9")
     page.locator(".fv-versus-setup").get_by_label("Blind").check()
-    page.on("response", sent.append)
+    page.on("response", lambda response: sent.append(response))
     versus.ask("Describe the picture.").until("sealed")
     rows = served.history.search(panel="compare", limit=2)
     group = rows[0].group

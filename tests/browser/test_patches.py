@@ -313,7 +313,7 @@ def test_a_finger_draws_regions_where_that_is_asked_for(new_page: Callable[..., 
     page = shown(new_page(390, 844, has_touch=True, is_mobile=True).open())
     frame, finger = page.page.locator(FRAME).first, Finger(page.page)
     page.page.locator(".fv-patches").get_by_role("button", name="Draw a region").tap()
-    frame.scroll_into_view_if_needed()
+    frame.evaluate("node => node.scrollIntoView({ block: 'center' })")  # clear of the specimen's strip
     page.page.wait_for_timeout(300)  # the page comes to rest
     finger.drag(patch(page, 2.7, 1.7), patch(page, 5.3, 4.3))
     page.page.wait_for_function("() => document.querySelector('.fv-pwhere').textContent === 'Region of 9 patches'")
