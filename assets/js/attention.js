@@ -72,7 +72,7 @@ const hovered = (cell) => {
   p.readout.textContent = cell >= 0 ? p.heat.words(cell) : chosen.length ? `${chosen.length} patches selected` : 'Hover or use the arrow keys to read patches. Drag to select some.';
   if (p.scale.bar) p.scale.bar.at(cell < 0 || !drawn ? null : drawn.scores[cell]);
 };
-const select = (cells) => { chosen = cells; p.heat.mark('chosen', cells); controls(); };
+const select = (cells) => { chosen = cells; p.heat.mark('chosen', cells); controls(); hovered(-1); };
 const chooseHead = (l, h) => {
   if (!layered()) spec.method = 'attention';
   const same = spec.layer === l && spec.head === h; spec.layer = same ? null : l; spec.head = same ? null : h; refresh();

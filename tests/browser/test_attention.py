@@ -363,15 +363,16 @@ def test_a_finger_scrolls_the_page_and_draws_regions_where_that_is_asked_for(new
     page = new_page(390, 844, has_touch=True, is_mobile=True).open()
     looked, finger = Looked(page).open(), Finger(page.page)
     frame = page.page.locator(".fv-map .fv-heat-frame").first
-    frame.scroll_into_view_if_needed()
+    frame.evaluate("node => node.scrollIntoView({ block: 'center' })")
     before = frame.bounding_box()
     finger.drag(looked.patch(8, 5), looked.patch(2, 5))
     page.page.wait_for_function(
         "y => Math.abs(document.querySelector('.fv-map .fv-heat-frame').getBoundingClientRect().y - y) > 40", arg=before["y"]
     )
     assert page.page.locator(".fv-line.chosen").count() == 0, "a finger that scrolls chooses nothing"
-    frame.scroll_into_view_if_needed()
+    frame.evaluate("node => node.scrollIntoView({ block: 'center' })")
     looked.button("Draw a region").tap()
+    frame.evaluate("node => node.scrollIntoView({ block: 'center' })")  # clear of the specimen's strip
     page.page.wait_for_timeout(300)  # what was flung comes to rest
     still = frame.bounding_box()
     finger.drag(looked.patch(2.7, 1.7), looked.patch(5.3, 4.3))
