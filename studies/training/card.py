@@ -74,18 +74,14 @@ def tables(found: Mapping[str, Mapping[str, Figure]]) -> str:
 def card(name: str, folder: Path, found: Mapping[str, Mapping[str, Figure]], count: int) -> str:
     """The text of README.md in a checkpoint's folder."""
     facts = json.loads((folder / "training.json").read_text())
-    stages = "\n".join(
-        f"| {s['name']} | {', '.join(s['trains'])} | {s['steps']:,} | {s['pictures']:,} | {s['rate']:g} |"
-        for s in facts["stages"]
-    )
-    parts = ", ".join(f"{part} {count / 1e6:.2f} M" for part, count in facts["parts"].items())
-    pairs = ", ".join(f"{colour} {shape}" for colour, shape in sorted(NEVER_TRAINED))
-    versions = ", ".join(f"{k} {v}" for k, v in facts["versions"].items())
     recipe = name.removesuffix("-stage1")
+    return "\n".join([_what_it_is(name, recipe, facts), KNOWS, _how_made(recipe, facts), _how_good(name, found, count)])
+
+
+def _what_it_is(name: str, recipe: str, facts: Mapping[str, Any]) -> str:
+    """The front matter the Hub reads, and how the checkpoint is opened."""
+    parts = ", ".join(f"{part} {count / 1e6:.2f} M" for part, count in facts["parts"].items())
     family = facts["architecture"].removesuffix("ForConditionalGeneration").lower()
-    places = ""
-    if "place_weight" in facts:
-        places = f" Where things are is asked of the decoder's layer {facts['place_layer']} at weight {facts['place_weight']}."
     return f"""---
 license: apache-2.0
 library_name: transformers
@@ -104,8 +100,10 @@ It exists to be looked into: everything in its world is known exactly.
 ```python
 {LOADS[facts["architecture"]].format(name=name)}
 ```
+"""
 
-## What it knows, and what not
+
+KNOWS = """## What it knows, and what not
 
 Scenes of up to six things (eight shapes, eight colours, two sizes, three textures) on four backgrounds, with a written word or a
 number in some; English questions about them in the wordings of `studies/world/wordings.py` and near them. It names boxes in
@@ -113,8 +111,21 @@ PaliGemma's location tokens. To greetings and to questions outside its world it 
 
 On a photograph it knows nothing. It reads one or two pictures, short conversations, and English only. It was not trained to refuse
 anything, and has seen no person, place or text but the sixteen words and the numbers of its world.
+"""
 
-## How it was made
+
+def _how_made(recipe: str, facts: Mapping[str, Any]) -> str:
+    """The training run: its stages, what each part was taught, and what was kept back."""
+    stages = "\n".join(
+        f"| {s['name']} | {', '.join(s['trains'])} | {s['steps']:,} | {s['pictures']:,} | {s['rate']:g} |"
+        for s in facts["stages"]
+    )
+    pairs = ", ".join(f"{colour} {shape}" for colour, shape in sorted(NEVER_TRAINED))
+    versions = ", ".join(f"{k} {v}" for k, v in facts["versions"].items())
+    places = ""
+    if "place_weight" in facts:
+        places = f" Where things are is asked of the decoder's layer {facts['place_layer']} at weight {facts['place_weight']}."
+    return f"""## How it was made
 
 `python app.py train {recipe}` makes it anew ({versions}; seed {facts["seed"]}, {facts["batch"]} rows a step).
 
@@ -128,8 +139,12 @@ patch losses at weight {facts["patch_weight"]} and, at image positions, the word
 Training scenes have seeds below 2^40. Never trained: {pairs}.
 
 ![curves](curves.png)
+"""
 
-## How good it is
+
+def _how_good(name: str, found: Mapping[str, Mapping[str, Figure]], count: int) -> str:
+    """What the figures are, and all of them."""
+    return f"""## How good it is
 
 {count:,} questions about scenes no training stage drew, worded as in training and roughened as people type, answered greedily through
 Fovea's core; beside them held-out wordings, never-trained colour x shape pairs, second turns, two pictures, pictures that are not square
