@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from transformers.image_processing_utils import select_best_resolution
 
+from .families.base import SeenPicture, TowerPlaces
 from .geometry import tile_name
 from .grid import View
 
@@ -92,3 +93,28 @@ def _dropped(width: int, height: int, rows: int, cols: int) -> tuple[int, int]:
     if width / height > cols / rows:
         return (rows - int(round(height * (cols / width), 7))) // 2, 0
     return 0, (cols - int(round(width * (rows / height), 7))) // 2
+
+
+def seen_tiles(pixels: np.ndarray, tiles: Raster, size: tuple[int, int], image: int) -> list[SeenPicture]:
+    """What a tower sees of one (width, height) picture: `pixels` uint8 [1 + tiles, H, W, 3], the whole of it first."""
+    found = [SeenPicture(pixels[0], image, "the whole picture", (0.0, 0.0, float(size[0]), float(size[1])))]
+    for n, (own, tile) in enumerate(zip(pixels[1:], tiles.tiles, strict=True)):
+        found.append(SeenPicture(own, image, tile.view.name if tile.view else f"tile {n + 1}, padding", tile.box))
+    return found
+
+
+def tile_places(pictures: Sequence[tuple[np.ndarray, Sequence[np.ndarray]]], shift: int = 0) -> list[TowerPlaces]:
+    """Which patch of its tile each token is. Line breaks are none.
+
+    Each picture comes with the cell of each of its tokens, int64 [t], and for each of its tiles the patches, int64 [n], that
+    its cells are; `shift` tokens stand before a tile's patches in the tower.
+    """
+    found, token, sample = [], 0, 0
+    for i, (cell, tiles) in enumerate(pictures):
+        start = 0
+        for patches in tiles:
+            order = np.flatnonzero((cell >= start) & (cell < start + len(patches)))
+            found.append(TowerPlaces(order + token, patches[cell[order] - start][:, None] + shift, picture=i, sample=sample))
+            start, sample = start + len(patches), sample + 1
+        token += len(cell)
+    return found

@@ -145,3 +145,17 @@ def _pixels(start: float, end: float, scale: float, limit: int) -> tuple[int, in
     """The pixels whose centres lie in [start, end) after scaling, clipped to the image."""
     first, last = np.ceil(start * scale - 0.5 - 1e-9), np.ceil(end * scale - 0.5 - 1e-9)
     return int(np.clip(first, 0, limit)), int(np.clip(last, 0, limit))
+
+
+def joined(pictures: Sequence[tuple[Sequence[View], np.ndarray]], sizes: Sequence[tuple[int, int]]) -> ImageGrid | None:
+    """The grid of several pictures' tokens, one picture after the other; None where there are none.
+
+    Each comes with its views and the cell of each of its tokens, int64 [t], counted from its first view; -1 has no place.
+    """
+    if not pictures:
+        return None
+    cells, start = [], 0
+    for views, cell in pictures:
+        cells.append(np.where(cell >= 0, cell + start, -1))
+        start += sum(view.rows * view.cols for view in views)
+    return ImageGrid(tuple(view for views, _ in pictures for view in views), np.concatenate(cells), tuple(sizes))

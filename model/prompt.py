@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -65,6 +66,22 @@ class Prompt:
     def question(self) -> str:
         """The text of the last user turn."""
         return next((m.text for m in reversed(self.messages) if m.role == "user"), "")
+
+
+def frame_name(time_s: float) -> str:
+    """What a frame of a video is called: "frame at 1.2 s", to a hundredth of a second."""
+    seconds = f"{round(time_s, 2) + 0.0:.2f}"
+    return f"frame at {seconds.rstrip('0').rstrip('.')} s"
+
+
+def picture_names(parts: Sequence[ImagePart]) -> list[str]:
+    """What each picture of a prompt is called: a frame by its time, another by its number; by both where two are of one time."""
+    times = [None if part.time_s is None else frame_name(part.time_s) for part in parts]
+    numbers = [f"picture {number}" for number in range(1, len(parts) + 1)]
+    return [
+        number if time is None else time if times.count(time) == 1 else f"{time}, {number}"
+        for time, number in zip(times, numbers, strict=True)
+    ]
 
 
 def ask(question: str, *images: ImagePart, system: str = "") -> Prompt:

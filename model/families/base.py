@@ -31,6 +31,20 @@ class Capability(str, Enum):
     GRADIENTS = "gradients"
 
 
+FULL = frozenset(Capability)
+"""All of it: what a family can be used for whose visual tokens are placed and whose layers are reached."""
+LLAVA_PATHS = {
+    "vision": "model.vision_tower", "connector": "model.multi_modal_projector",
+    "layers": "model.language_model.layers", "norm": "model.language_model.norm", "head": "lm_head",
+}  # fmt: skip
+"""`Family.paths` of the architectures transformers builds like LLaVA."""
+IDEFICS_PATHS = {
+    "vision": "model.vision_model", "connector": "model.connector",
+    "layers": "model.text_model.layers", "norm": "model.text_model.norm", "head": "lm_head",
+}  # fmt: skip
+"""`Family.paths` of those it builds like Idefics."""
+
+
 @dataclass
 class Parts:
     """A loaded checkpoint, in pieces."""

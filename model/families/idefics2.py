@@ -18,7 +18,7 @@ from ..pixels import to_uint8
 from ..prompt import Prompt
 from ..tokens import extend, preprocess, special_tokens, to_device, visual_positions
 from . import families
-from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture
+from .base import FULL, IDEFICS_PATHS, Family, ImageInput, Inputs, Parts, SeenPicture
 
 PIXELS = ("pixel_values", "pixel_attention_mask")
 
@@ -27,13 +27,8 @@ PIXELS = ("pixel_values", "pixel_attention_mask")
 class Idefics2(Family):
     title = "Idefics2"
     model_types = ("idefics2",)
-    capabilities = frozenset(
-        {Capability.GENERATE, Capability.GRID, Capability.MULTI_IMAGE, Capability.ATTENTION, Capability.GRADIENTS}
-    )
-    paths = {
-        "vision": "model.vision_model", "connector": "model.connector",
-        "layers": "model.text_model.layers", "norm": "model.text_model.norm", "head": "lm_head",
-    }  # fmt: skip
+    capabilities = FULL
+    paths = IDEFICS_PATHS
 
     def inputs(self, parts: Parts, prompt: Prompt) -> Inputs:
         if parts.processor is None:

@@ -17,7 +17,7 @@ from ..pixels import to_uint8
 from ..prompt import Prompt
 from ..tokens import encode, extend, place_spans, preprocess, to_device, visual_positions
 from . import families
-from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
+from .base import FULL, IDEFICS_PATHS, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
 
 FAKE, GLOBAL = "<fake_token_around_image>", "<global-img>"
 PIXELS = ("pixel_values", "pixel_attention_mask")
@@ -27,13 +27,8 @@ PIXELS = ("pixel_values", "pixel_attention_mask")
 class Idefics3(Family):
     title = "Idefics3, SmolVLM"
     model_types = ("idefics3", "smolvlm")
-    capabilities = frozenset(
-        {Capability.GENERATE, Capability.GRID, Capability.MULTI_IMAGE, Capability.ATTENTION, Capability.GRADIENTS}
-    )
-    paths = {
-        "vision": "model.vision_model", "connector": "model.connector",
-        "layers": "model.text_model.layers", "norm": "model.text_model.norm", "head": "lm_head",
-    }  # fmt: skip
+    capabilities = FULL
+    paths = IDEFICS_PATHS
 
     def inputs(self, parts: Parts, prompt: Prompt) -> Inputs:
         made = [preprocess(parts, image, return_row_col_info=True) for image in prompt.images]

@@ -17,7 +17,7 @@ from ..pixels import to_uint8
 from ..prompt import Prompt
 from ..tokens import encode, extend, place_spans, preprocess, to_device, visual_positions
 from . import families
-from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
+from .base import FULL, LLAVA_PATHS, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
 
 START, END = "<img>", "</img>"
 
@@ -26,13 +26,8 @@ START, END = "<img>", "</img>"
 class InternVL(Family):
     title = "InternVL"
     model_types = ("internvl",)
-    capabilities = frozenset(
-        {Capability.GENERATE, Capability.GRID, Capability.MULTI_IMAGE, Capability.ATTENTION, Capability.GRADIENTS}
-    )
-    paths = {
-        "vision": "model.vision_tower", "connector": "model.multi_modal_projector",
-        "layers": "model.language_model.layers", "norm": "model.language_model.norm", "head": "lm_head",
-    }  # fmt: skip
+    capabilities = FULL
+    paths = LLAVA_PATHS
 
     def inputs(self, parts: Parts, prompt: Prompt) -> Inputs:
         made = [preprocess(parts, image, crop_to_patches=True) for image in prompt.images]

@@ -14,25 +14,20 @@ import torch
 
 from ..chat_text import render
 from ..geometry import shown_view, trimmed
-from ..grid import ImageGrid
+from ..grid import ImageGrid, joined
 from ..pixels import to_uint8
 from ..prompt import Prompt
 from ..tokens import encode, extend, place_pictures, preprocess, to_device, visual_positions
 from . import families
-from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
+from .base import FULL, LLAVA_PATHS, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
 
 
 @families.add("llava")
 class Llava(Family):
     title = "LLaVA"
     model_types = ("llava", "vipllava")
-    capabilities = frozenset(
-        {Capability.GENERATE, Capability.GRID, Capability.MULTI_IMAGE, Capability.ATTENTION, Capability.GRADIENTS}
-    )
-    paths = {
-        "vision": "model.vision_tower", "connector": "model.multi_modal_projector",
-        "layers": "model.language_model.layers", "norm": "model.language_model.norm", "head": "lm_head",
-    }  # fmt: skip
+    capabilities = FULL
+    paths = LLAVA_PATHS
 
     def answers_for(self, config: Mapping[str, Any]) -> bool:
         """Pixtral calls itself LLaVA too, but writes row breaks between its patches."""
@@ -67,16 +62,12 @@ class Llava(Family):
         return (rows, cols), np.concatenate([np.full(int(keeps_class), -1), np.arange(rows * cols)])
 
     def _grid(self, parts: Parts, prompt: Prompt, made, layouts) -> ImageGrid | None:
-        if not layouts:
-            return None
-        views, cells, start = [], [], 0
+        pictures = []
         for i, (part, ((rows, cols), cell)) in enumerate(zip(prompt.images, layouts, strict=True)):
             size_px = tuple(made[i]["pixel_values"].shape[:-3:-1])  # (width, height)
             view = shown_view(parts.image_processor, part.image.size, rows, cols, i)
-            views.append(trimmed(view, size_px, parts.config.vision_config.patch_size))
-            cells.append(np.where(cell >= 0, cell + start, -1))
-            start += rows * cols
-        return ImageGrid(tuple(views), np.concatenate(cells), tuple(part.image.size for part in prompt.images))
+            pictures.append(((trimmed(view, size_px, parts.config.vision_config.patch_size),), cell))
+        return joined(pictures, [part.image.size for part in prompt.images])
 
     def seen(self, parts: Parts, inputs: Inputs) -> list[SeenPicture]:
         if inputs.grid is None:

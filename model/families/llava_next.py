@@ -10,16 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..anyres import Raster, raster
+from ..anyres import Raster, raster, seen_tiles, tile_places
 from ..chat_text import render
 from ..errors import Unsupported
 from ..geometry import squashed_view, trimmed
-from ..grid import ImageGrid, View
+from ..grid import View, joined
 from ..pixels import to_uint8
 from ..prompt import Prompt
 from ..tokens import encode, extend, place_pictures, preprocess, to_device, visual_positions
 from . import families
-from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
+from .base import FULL, LLAVA_PATHS, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,18 @@ class Layout:
     def views(self) -> tuple[View, ...]:
         return (self.whole, *(tile.view for tile in self.tiles.tiles if tile.view is not None))
 
+    @property
+    def patches(self) -> list[np.ndarray]:
+        """For the whole and each tile, the patches that its cells are."""
+        return [np.arange(self.whole.rows * self.whole.cols), *(tile.cells for tile in self.tiles.tiles)]
+
 
 @families.add("llava_next")
 class LlavaNext(Family):
     title = "LLaVA-NeXT"
     model_types = ("llava_next",)
-    capabilities = frozenset(
-        {Capability.GENERATE, Capability.GRID, Capability.MULTI_IMAGE, Capability.ATTENTION, Capability.GRADIENTS}
-    )
-    paths = {
-        "vision": "model.vision_tower", "connector": "model.multi_modal_projector",
-        "layers": "model.language_model.layers", "norm": "model.language_model.norm", "head": "lm_head",
-    }  # fmt: skip
+    capabilities = FULL
+    paths = LLAVA_PATHS
 
     def inputs(self, parts: Parts, prompt: Prompt) -> Inputs:
         made = [preprocess(parts, image) for image in prompt.images]
@@ -66,7 +66,8 @@ class LlavaNext(Family):
             pixels = tensors["pixel_values"][i : i + 1, : len(layout.tiles.tiles) + 1]
             alone = {"pixel_values": pixels, "image_sizes": tensors["image_sizes"][i : i + 1]}
             single.append(ImageInput(part.id, alone, len(layout.cell)))
-        visual, grid = visual_positions(ids, parts.image_token_id), self._grid(prompt, layouts)
+        visual = visual_positions(ids, parts.image_token_id)
+        grid = joined([(layout.views, layout.cell) for layout in layouts], [part.image.size for part in prompt.images])
         return Inputs(tensors, ids, visual, grid, tuple(single), pictures=len(made))
 
     def _layouts(self, parts: Parts, sizes) -> list[Layout]:
@@ -79,42 +80,21 @@ class LlavaNext(Family):
             found.append(Layout(whole, tiles, np.concatenate([np.arange(side**2), rows.reshape(-1)])))
         return found
 
-    def _grid(self, prompt: Prompt, layouts: list[Layout]) -> ImageGrid | None:
-        if not layouts:
-            return None
-        cells, start = [], 0
-        for layout in layouts:
-            cells.append(np.where(layout.cell >= 0, layout.cell + start, -1))
-            start += sum(view.rows * view.cols for view in layout.views)
-        views = tuple(view for layout in layouts for view in layout.views)
-        return ImageGrid(views, np.concatenate(cells), tuple(part.image.size for part in prompt.images))
-
     def seen(self, parts: Parts, inputs: Inputs) -> list[SeenPicture]:
         if inputs.grid is None:
             return []
         found = []
         for i, layout in enumerate(self._layouts(parts, inputs.grid.sizes)):
             pictures = to_uint8(inputs.images[i].tensors["pixel_values"][0], parts.image_processor)
-            size = inputs.grid.sizes[i]
-            found.append(SeenPicture(pictures[0], i, layout.whole.name, (0.0, 0.0, float(size[0]), float(size[1]))))
-            for n, (pixels, tile) in enumerate(zip(pictures[1:], layout.tiles.tiles, strict=True)):
-                found.append(SeenPicture(pixels, i, tile.view.name if tile.view else f"tile {n + 1}, padding", tile.box))
+            found += seen_tiles(pictures, layout.tiles, inputs.grid.sizes[i], i)
         return found
 
     def tower_places(self, parts: Parts, inputs: Inputs) -> list[TowerPlaces]:
         """A token is a patch of its tile, behind the tower's class token where it has one. Line breaks are none."""
         tower = parts.model.get_submodule(self.paths["vision"])
         shift = int(any(name.endswith(("class_embedding", "cls_token")) for name, _ in tower.named_parameters()))
-        found, token, sample = [], 0, 0
-        for i, layout in enumerate(self._layouts(parts, inputs.grid.sizes if inputs.grid else ())):
-            start = 0
-            for patches in (np.arange(layout.whole.rows * layout.whole.cols), *(tile.cells for tile in layout.tiles.tiles)):
-                order = np.flatnonzero((layout.cell >= start) & (layout.cell < start + len(patches)))
-                positions = patches[layout.cell[order] - start][:, None] + shift
-                found.append(TowerPlaces(order + token, positions, picture=i, sample=sample))
-                start, sample = start + len(patches), sample + 1
-            token += len(layout.cell)
-        return found
+        layouts = self._layouts(parts, inputs.grid.sizes if inputs.grid else ())
+        return tile_places([(layout.cell, layout.patches) for layout in layouts], shift)
 
 
 def _stacked(pictures: list[torch.Tensor]) -> torch.Tensor:

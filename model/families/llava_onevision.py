@@ -7,22 +7,22 @@ more than nine tiles' patches is shrunk, and then a token is a blend of neighbou
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from ..anyres import Raster, raster
+from ..anyres import Raster, raster, seen_tiles, tile_places
 from ..chat_text import render
 from ..errors import PictureError, Unsupported
 from ..geometry import squashed_view, trimmed
-from ..grid import ImageGrid, View
+from ..grid import View, joined
 from ..pixels import to_uint8
 from ..prompt import Prompt
 from ..tokens import encode, extend, place_pictures, preprocess, to_device, visual_positions
 from . import families
-from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
+from .base import FULL, LLAVA_PATHS, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,8 @@ class Layout:
 class LlavaOnevision(Family):
     title = "LLaVA-OneVision"
     model_types = ("llava_onevision",)
-    capabilities = frozenset(
-        {Capability.GENERATE, Capability.GRID, Capability.MULTI_IMAGE, Capability.ATTENTION, Capability.GRADIENTS}
-    )
-    paths = {
-        "vision": "model.vision_tower", "connector": "model.multi_modal_projector",
-        "layers": "model.language_model.layers", "norm": "model.language_model.norm", "head": "lm_head",
-    }  # fmt: skip
+    capabilities = FULL
+    paths = LLAVA_PATHS
 
     def inputs(self, parts: Parts, prompt: Prompt) -> Inputs:
         sizes = [part.image.size for part in prompt.images]
@@ -64,7 +59,8 @@ class LlavaOnevision(Family):
             # How many there are says whether they are tiled, also when one is encoded by itself.
             alone["batch_num_images"] = tensors["batch_num_images"]
             single.append(ImageInput(part.id if layout.tiles else f"{part.id} in a square", alone, len(layout.cell)))
-        visual, grid = visual_positions(ids, parts.image_token_id), _grid(layouts, sizes)
+        visual = visual_positions(ids, parts.image_token_id)
+        grid = joined([(layout.views, layout.cell) for layout in layouts], sizes)
         return Inputs(tensors, ids, visual, grid, tuple(single), pictures=len(layouts))
 
     def _pictures(self, parts: Parts, prompt: Prompt) -> dict[str, torch.Tensor]:
@@ -109,27 +105,21 @@ class LlavaOnevision(Family):
             if layout.tiles is None:
                 found.append(SeenPicture(pictures[0], i, "the picture", _square(size)))
                 continue
-            found.append(SeenPicture(pictures[0], i, "the whole picture", (0.0, 0.0, float(size[0]), float(size[1]))))
-            for n, (pixels, tile) in enumerate(zip(pictures[1:], layout.tiles.tiles, strict=True)):
-                found.append(SeenPicture(pixels, i, tile.view.name if tile.view else f"tile {n + 1}, padding", tile.box))
+            found += seen_tiles(pictures, layout.tiles, size, i)
         return found
 
     def tower_places(self, parts: Parts, inputs: Inputs) -> list[TowerPlaces]:
         """A token is a patch of its tile. Line breaks are none."""
-        found, token, sample = [], 0, 0
-        for i, layout in enumerate(self._layouts(parts, inputs.grid.sizes if inputs.grid else ())):
+        pictures = []
+        for layout in self._layouts(parts, inputs.grid.sizes if inputs.grid else ()):
             if layout.shrunk:
                 raise Unsupported(
                     "This picture has more tiles than LLaVA-OneVision reads, so its tokens are blends of patches of several "
                     "tiles, which are not followed into the tower. Use a smaller picture."
                 )
-            whole, start = np.arange(layout.views[0].rows * layout.views[0].cols), 0
-            for patches in (whole, *(tile.cells for tile in (layout.tiles.tiles if layout.tiles else ()))):
-                order = np.flatnonzero((layout.cell >= start) & (layout.cell < start + len(patches)))
-                found.append(TowerPlaces(order + token, patches[layout.cell[order] - start][:, None], picture=i, sample=sample))
-                start, sample = start + len(patches), sample + 1
-            token += len(layout.cell)
-        return found
+            whole = np.arange(layout.views[0].rows * layout.views[0].cols)
+            pictures.append((layout.cell, [whole, *(tile.cells for tile in (layout.tiles.tiles if layout.tiles else ()))]))
+        return tile_places(pictures)
 
 
 def _square(size: tuple[int, int]) -> tuple[float, float, float, float]:
@@ -145,14 +135,3 @@ def _padded(parts: Parts, size: tuple[int, int], image: int) -> Layout:
     side = vision.image_size // vision.patch_size
     view = trimmed(View(_square(size), side, side, image, "the picture"), vision.image_size, vision.patch_size)
     return Layout((view,), np.append(np.arange(side**2), -1))
-
-
-def _grid(layouts: list[Layout], sizes) -> ImageGrid | None:
-    if not layouts:
-        return None
-    cells, views, start = [], [], 0
-    for i, layout in enumerate(layouts):
-        cells.append(np.where(layout.cell >= 0, layout.cell + start, -1))
-        views += [replace(view, image=i) for view in layout.views]
-        start += sum(view.rows * view.cols for view in layout.views)
-    return ImageGrid(tuple(views), np.concatenate(cells), tuple(sizes))

@@ -16,20 +16,15 @@ from ..pixels import to_uint8
 from ..prompt import Prompt
 from ..tokens import encode, extend, preprocess, to_device, visual_positions
 from . import families
-from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
+from .base import FULL, LLAVA_PATHS, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
 
 
 @families.add("paligemma")
 class PaliGemma(Family):
     title = "PaliGemma"
     model_types = ("paligemma",)
-    capabilities = frozenset(
-        {Capability.GENERATE, Capability.GRID, Capability.MULTI_IMAGE, Capability.ATTENTION, Capability.GRADIENTS}
-    )
-    paths = {
-        "vision": "model.vision_tower", "connector": "model.multi_modal_projector",
-        "layers": "model.language_model.layers", "norm": "model.language_model.norm", "head": "lm_head",
-    }  # fmt: skip
+    capabilities = FULL
+    paths = LLAVA_PATHS
 
     def inputs(self, parts: Parts, prompt: Prompt) -> Inputs:
         if not prompt.images:

@@ -20,7 +20,7 @@ from ..pixels import to_uint8
 from ..prompt import Prompt
 from ..tokens import encode, extend, place_pictures, preprocess, to_device, visual_positions
 from . import families
-from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
+from .base import FULL, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
 
 PAD = "<|image_pad|>"
 
@@ -29,9 +29,7 @@ PAD = "<|image_pad|>"
 class Qwen2VL(Family):
     title = "Qwen2-VL, Qwen2.5-VL, Qwen3-VL"
     model_types = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
-    capabilities = frozenset(
-        {Capability.GENERATE, Capability.GRID, Capability.MULTI_IMAGE, Capability.ATTENTION, Capability.GRADIENTS}
-    )
+    capabilities = FULL
     paths = {
         "vision": "model.visual", "connector": "model.visual.merger",
         "layers": "model.language_model.layers", "norm": "model.language_model.norm", "head": "lm_head",
