@@ -1,7 +1,7 @@
 """Comparisons and the votes on them. The runs of a comparison are in `runs`, with its id as their group.
 
 A blind comparison is sealed until its vote, or until it is revealed without one: then `History` tells neither which
-checkpoint gave which of its answers, nor what would give that away.
+checkpoint gave which of its answers, nor what would give that away: times, tokens, scaled pictures, who has ended first.
 """
 
 from __future__ import annotations
@@ -20,6 +20,11 @@ RATER = "local"
 SEALED = "This answer is part of a blind comparison that waits for its vote. Vote in Compare, or reveal it there."
 HIDDEN = "hidden until the vote"
 MAX_LISTED = 10_000
+VEIL = "LEFT JOIN comparisons k ON k.id = r.group_id AND k.blind AND k.revealed_at IS NULL"
+"""Joined to runs `r`: `k` is the sealed comparison that a run is of, NULL for every other run."""
+WRITING = """(k.id IS NOT NULL AND json_array_length(k.columns)
+    > (SELECT count(*) FROM runs o WHERE o.group_id = k.id AND o.status != 'running'))"""
+"""Whether a column of the sealed comparison `k` has not ended. Until all have, none shows an answer."""
 
 
 def begin(store: Store, comparison: Comparison) -> None:
@@ -45,6 +50,33 @@ def of_session(store: Store, session: str, limit: int) -> list[Comparison]:
     """The comparisons of a session, the newest first."""
     where = "WHERE k.session_id = ? ORDER BY k.created_at DESC, k.rowid DESC LIMIT ?"
     return [_comparison(row) for row in store.read(f"{_ALL} {where}", [session, limit])]
+
+
+def pictures(store: Store, id: str) -> list[str]:
+    """The sha256 of the pictures its columns were asked about, as large as any column got them.
+
+    A column may get them scaled down. Which one does is not told by these.
+    """
+    found = store.read(
+        """SELECT r.id, i.image_id, m.width * m.height AS pixels FROM runs r JOIN message_images i ON i.message_id = r.prompt_id
+        JOIN images m ON m.id = i.image_id WHERE r.group_id = ? ORDER BY r.id, i.position""",
+        [id],
+    )
+    asked: dict[str, list[tuple[int, str]]] = {}
+    for row in found:
+        asked.setdefault(row["id"], []).append((row["pixels"], row["image_id"]))
+    return [image for _, image in max(asked.values(), default=[])]
+
+
+def sealed_runs(store: Store) -> int:
+    """How many runs of sealed comparisons the log holds."""
+    sql = "SELECT count(*) AS n FROM comparisons k JOIN runs r ON r.group_id = k.id WHERE k.blind AND k.revealed_at IS NULL"
+    return store.read(sql)[0]["n"]
+
+
+def is_sealed(store: Store, run_id: str) -> bool:
+    """Whether that run is of a sealed comparison."""
+    return bool(store.read(f"SELECT 1 FROM runs r {VEIL} WHERE r.id = ? AND k.id IS NOT NULL", [run_id]))
 
 
 def reveal(store: Store, id: str) -> None:

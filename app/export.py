@@ -6,6 +6,8 @@ session.json   the session's name, settings, and the turn it stands at
 runs.jsonl     one JSON object per run
 images/        the pictures, by the sha256 of their bytes
 artifacts/     what was made of the runs and kept, maps above all, by the sha256 of their bytes
+
+A blind comparison that waits for its vote is left out whole: a line per answer would say which checkpoint gave it.
 """
 
 from __future__ import annotations
@@ -17,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import InputError
+from studies.comparison import left_out
 
 from . import rows
+from .comparisons import VEIL
 from .history import RATER, History
 from .markdown import conversation, span
 from .restore import import_session
@@ -35,10 +39,13 @@ _COPIED = ("id", "parent_run_id", "panel", "status", "error", "started_at", "ans
 _SQL = f"""SELECT r.*, c.spec, c.family, c.parameters, c.weights, a.parts AS answer, t.value AS rating, t.note
     FROM runs r JOIN checkpoints c ON c.id = r.checkpoint_id LEFT JOIN messages a ON a.id = r.answer_id
     LEFT JOIN ratings t ON t.run_id = r.id AND t.rater = '{RATER}'
-    WHERE r.session_id = ? ORDER BY r.started_at, r.rowid"""
+    {VEIL}
+    WHERE r.session_id = ? AND k.id IS NULL ORDER BY r.started_at, r.rowid"""
 
-_KEPT = """SELECT a.run_id, a.kind, a.name, a.id, a.size_bytes, a.meta FROM artifacts a JOIN runs r ON r.id = a.run_id
-    WHERE r.session_id = ? ORDER BY a.rowid DESC"""
+_KEPT = f"""SELECT a.run_id, a.kind, a.name, a.id, a.size_bytes, a.meta FROM artifacts a JOIN runs r ON r.id = a.run_id
+    {VEIL}
+    WHERE r.session_id = ? AND k.id IS NULL ORDER BY a.rowid DESC"""
+_SEALED = "SELECT count(*) AS n FROM comparisons WHERE session_id = ? AND blind AND revealed_at IS NULL"
 
 
 def export_session(history: History, session_id: str, folder: Path) -> Path:
@@ -73,7 +80,7 @@ def _files(history: History, session_id: str) -> Iterator[tuple[str, bytes]]:
         session = history.session(session_id)
         images, artifacts = _images(history, session_id), _artifacts(history, session_id)
         runs = [_run(history, row, images, artifacts.get(row["id"], [])) for row in history.store.read(_SQL, [session_id])]
-        kept = history.store.read(_KEPT, [session_id])
+        kept, sealed = history.store.read(_KEPT, [session_id]), history.store.read(_SEALED, [session_id])[0]["n"]
     about = {"format": FORMAT, "id": session.id, "name": session.name, "started_at": session.started_at,
              "client": session.client, "app_version": session.app_version, "settings": dict(session.settings),
              "current_run_id": session.current_run_id}  # fmt: skip
@@ -92,7 +99,7 @@ def _files(history: History, session_id: str) -> Iterator[tuple[str, bytes]]:
         if data is not None:
             yield name, data
     lost = len(kept) - sum(map(len, artifacts.values()))
-    yield "README.md", _readme(about, len(runs), len(images), missing, len(kept) - lost, lost).encode()
+    yield "README.md", _readme(about, len(runs), len(images), missing, len(kept) - lost, lost, sealed).encode()
 
 
 def _read(history: History, sha: str) -> bytes | None:
@@ -107,12 +114,13 @@ def _read(history: History, sha: str) -> bytes | None:
 def _images(history: History, session_id: str) -> dict[str, dict[str, str]]:
     """The pictures of a session by sha256, each with the name of its file in the export and its own name."""
     found = history.store.read(
-        """WITH RECURSIVE said(id) AS (
-            SELECT prompt_id FROM runs WHERE session_id = :session
+        f"""WITH RECURSIVE open AS (SELECT r.id, r.prompt_id FROM runs r {VEIL} WHERE r.session_id = :session AND k.id IS NULL),
+        said(id) AS (
+            SELECT prompt_id FROM open
             UNION SELECT m.parent_id FROM said JOIN messages m ON m.id = said.id)
         SELECT id, media_type, source FROM images
         WHERE id IN (SELECT image_id FROM message_images WHERE message_id IN (SELECT id FROM said))
-            OR id IN (SELECT b.image_id FROM boxes b JOIN runs r ON r.id = b.run_id WHERE r.session_id = :session)
+            OR id IN (SELECT b.image_id FROM boxes b JOIN open ON open.id = b.run_id)
         ORDER BY id""",
         {"session": session_id},
     )
@@ -177,10 +185,11 @@ def _part(part: rows.Part, images: Mapping[str, Mapping[str, str]]) -> rows.Part
     return {**part, "image": images[part["image"]]["file"], "name": images[part["image"]]["name"]}
 
 
-def _readme(about: Mapping[str, Any], runs: int, images: int, missing: int, artifacts: int, left: int) -> str:
+def _readme(about: Mapping[str, Any], runs: int, images: int, missing: int, artifacts: int, left: int, sealed: int) -> str:
     name = span(about["name"] or about["id"])
     lost = f"\n{missing} of the pictures were missing from the log and are missing here.\n" if missing else ""
     lost += f"\n{left} of the things kept with runs are left out: their files were gone, or they were too many.\n" if left else ""
+    lost += f"\n{left_out(sealed)}\n" if sealed else ""
     many = f"{runs} runs, {images} pictures, {artifacts} things kept with runs"
     return f"""Made by Fovea on {rows.now()[:16]} UTC from the session {name}: {many}.
 {lost}

@@ -15,6 +15,7 @@ from model.prompt import ImagePart
 from model.recorder import new_id
 
 from . import rows
+from .comparisons import SEALED
 from .guests import PROGRAM, Guests
 from .history import History
 from .trials import Trials
@@ -136,6 +137,9 @@ class GuestLog:
     def comparisons(self, session: str, limit: int = 100) -> list[Any]:
         return self.whole.comparisons(session, limit) if self._mine(session) else []
 
+    def pictures_of(self, comparison: str) -> list[str]:
+        return self.whole.pictures_of(self.comparison(comparison).id)
+
     def reveal(self, comparison: str) -> None:
         self.whole.reveal(self.comparison(comparison).id)
 
@@ -149,7 +153,8 @@ class GuestLog:
     # --- links ---------------------------------------------------------------------------------
 
     def share(self, run_id: str) -> None:
-        """Whoever has the link may copy this turn and those before it from now on."""
+        """Whoever has the link may copy this turn and those before it from now on. Raises InputError for sealed ones, too."""
+        self._thread(run_id)
         with self.store.write() as db:
             rows.add(db, "shares", {"run_id": self._run(run_id), "shared_at": rows.now()})
 
@@ -157,11 +162,19 @@ class GuestLog:
         """A session of the visitor's own that holds copies of a shared turn and those before it."""
         if not self.store.read("SELECT 1 FROM shares WHERE run_id = ?", [run_id]):
             raise InputError(f"There is no run {run_id!r}. It may have been deleted, or its link was not made with Link.")
+        turns = self._thread(run_id)
         session, before = self.new_session(client="browser"), None
-        for turn in self.whole.thread(run_id):
+        for turn in turns:
             before = self._copy(turn.id, session, before)
         self.whole.set_current(session, before)
         return session
+
+    def _thread(self, run_id: str) -> list[Any]:
+        """A turn and those before it. Raises InputError where one is of a sealed comparison: its copy would not be sealed."""
+        turns = self.whole.thread(run_id)
+        if any(turn.sealed for turn in turns):
+            raise InputError(SEALED)
+        return turns
 
     def _copy(self, run_id: str, session: str, parent: str | None) -> str:
         row = self.store.read("SELECT * FROM runs WHERE id = ?", [run_id])[0]

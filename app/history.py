@@ -19,8 +19,8 @@ from model.recorder import new_id
 from studies.comparison import Comparison, Vote
 
 from . import artifacts, cleanup, comparisons, rows, search
-from .comparisons import SEALED
-from .past import RunRecord, RunRow, Session, run_row
+from .comparisons import SEALED, VEIL, WRITING
+from .past import RunRecord, RunRow, Session, in_order, run_row
 from .store import Store
 from .trials import Trials
 
@@ -30,14 +30,15 @@ MAX_THREAD = 10_000
 _RUNS = f"""
     SELECT r.id, r.session_id AS session, r.parent_run_id, r.group_id AS "group", r.panel,
         r.checkpoint_id, c.name AS checkpoint,
-        q.text AS question, a.text AS answer, r.status, r.error, r.started_at, r.prompt_tokens, r.visual_tokens, r.new_tokens,
-        r.prefill_ms + r.decode_ms AS model_ms, t.value AS rating, t.note, k.id IS NOT NULL AS sealed,
+        q.text AS question, a.text AS answer, r.status, r.error, coalesce(k.created_at, r.started_at) AS started_at,
+        r.prompt_tokens, r.visual_tokens, r.new_tokens, r.prefill_ms + r.decode_ms AS model_ms, t.value AS rating, t.note,
+        k.id IS NOT NULL AS sealed, {WRITING} AS writing,
         (SELECT json_group_array(image_id) FROM
             (SELECT image_id FROM message_images WHERE message_id = r.prompt_id ORDER BY position)) AS images
     FROM runs r LEFT JOIN checkpoints c ON c.id = r.checkpoint_id
     LEFT JOIN messages q ON q.id = r.prompt_id LEFT JOIN messages a ON a.id = r.answer_id
     LEFT JOIN ratings t ON t.run_id = r.id AND t.rater = '{RATER}'
-    LEFT JOIN comparisons k ON k.id = r.group_id AND k.blind AND k.revealed_at IS NULL"""
+    {VEIL}"""
 _DETAILS = "SELECT r.*, c.spec, c.weights FROM runs r JOIN checkpoints c ON c.id = r.checkpoint_id"
 _HAS_WORDS = """r.id IN (SELECT run_id FROM run_search WHERE id IN
     (SELECT rowid FROM run_search_fts WHERE run_search_fts MATCH :words))"""
@@ -145,7 +146,8 @@ class History:
 
     def group(self, group: str) -> list[RunRow]:
         """The calls of one comparison, in time order."""
-        return [run_row(row) for row in self.store.read(f"{_RUNS} WHERE r.group_id = ? ORDER BY r.started_at, r.rowid", [group])]
+        found = self.store.read(f"{_RUNS} WHERE r.group_id = ? ORDER BY r.started_at, r.rowid", [group])
+        return in_order(map(run_row, found))
 
     def search(self, query: str = "", *, checkpoint: str = "", panel: str = "", since: str = "", until: str = "",
                rating: int | None = None, status: str = "", limit: int = 100,
@@ -154,14 +156,14 @@ class History:
 
         A word finds those that begin with it, in question or answer. `checkpoint` is a name or an id. `since` and
         `until` are dates or times and include what they name. `rating` 0 finds what nobody rated, too. `sessions` are the only
-        ones to be searched, with replays of their turns.
+        ones to be searched, with replays of their turns. A blind comparison is found when all its columns have ended.
         """
         wanted = {
             _HAS_WORDS: search.words(query),
             "(c.name = :checkpoint OR c.id = :checkpoint) AND k.id IS NULL": checkpoint,
             "r.panel = :panel": panel,
-            "r.started_at >= :since": search.moment(since),
-            "r.started_at <= :until || '~'": search.moment(until),  # '~' sorts after all that may follow
+            "r.started_at >= :since AND coalesce(k.created_at, '~') >= :since": search.moment(since),
+            "coalesce(k.created_at, r.started_at) <= :until || '~'": search.moment(until),  # '~' sorts after all that may follow
             "coalesce(t.value, 0) = :rating": rating,
             "r.status = :status": status,
             _IN_SESSIONS: None if sessions is None else json.dumps(list(sessions)),
@@ -169,8 +171,10 @@ class History:
         where = " AND ".join(clause for clause, value in wanted.items() if value not in ("", None)) or "1"
         names = ("words", "checkpoint", "panel", "since", "until", "rating", "status", "sessions")
         params = {name: rows.clean(value) for name, value in zip(names, wanted.values(), strict=True)}
-        sql = f"{_RUNS} WHERE {where} ORDER BY r.started_at DESC, r.rowid DESC LIMIT :limit"
-        return [run_row(row) for row in self.store.read(sql, params | {"limit": limit})]
+        sql = f"{_RUNS} WHERE {where} AND NOT {WRITING} ORDER BY r.started_at DESC, r.rowid DESC LIMIT :limit"
+        more = comparisons.sealed_runs(self.store)  # they may have begun later than they say
+        found = self.store.read(sql, params | {"limit": limit + more})
+        return in_order(map(run_row, found), newest_first=True)[:limit]
 
     def rate(self, run_id: str, value: int, note: str = "") -> None:
         """Rates a run -1, 0 or 1; the last rating counts."""
@@ -198,11 +202,13 @@ class History:
         return artifacts.keep(self.store, (run_id, kind, name), data, artifacts.MEDIA_TYPE, meta)
 
     def kept(self, run_id: str, kind: str) -> list[artifacts.Artifact]:
-        """What is kept of a run, the oldest first."""
-        return artifacts.listed(self.store, run_id, kind)
+        """What is kept of a run, the oldest first; nothing of one of a sealed comparison."""
+        return [] if comparisons.is_sealed(self.store, run_id) else artifacts.listed(self.store, run_id, kind)
 
     def kept_bytes(self, run_id: str, kind: str, name: str) -> tuple[artifacts.Artifact, bytes]:
-        """One thing kept of a run, with its bytes."""
+        """One thing kept of a run, with its bytes. Raises InputError for one of a sealed comparison, too."""
+        if comparisons.is_sealed(self.store, run_id):
+            raise InputError(SEALED)
         return artifacts.one(self.store, run_id, kind, name)
 
     def begin_comparison(self, comparison: Comparison) -> None:
@@ -215,6 +221,10 @@ class History:
     def comparisons(self, session: str, limit: int = 100) -> list[Comparison]:
         """The comparisons of a session, the newest first."""
         return comparisons.of_session(self.store, session, limit)
+
+    def pictures_of(self, comparison: str) -> list[str]:
+        """The sha256 of the pictures its columns were asked about, as large as any got them."""
+        return comparisons.pictures(self.store, comparison)
 
     def reveal(self, comparison: str) -> None:
         """Tells from now on which column was which."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,7 +38,8 @@ class RunRow:
 
     `question` is the text of its last message, `images` the sha256 of that message's pictures. `checkpoint`
     is its name. `rating` is 0 where nobody rated. `model_ms` is reading plus writing, None where the call did not get that far.
-    `sealed` runs belong to a blind comparison without a vote: nothing in the row says which checkpoint it was.
+    `sealed` runs belong to a blind comparison without a vote: nothing in the row says which checkpoint it was. It began when
+    the comparison did, and has no answer until all columns have ended.
     """
 
     id: str
@@ -93,11 +94,19 @@ _TEXTS = ("session", "group", "checkpoint_id", "checkpoint", "question", "answer
 
 
 _MASK = {"checkpoint": HIDDEN, "checkpoint_id": "", "model_ms": None, "new_tokens": None, "prompt_tokens": None,
-         "visual_tokens": None, "error": ""}  # fmt: skip
+         "visual_tokens": None, "error": "", "images": ()}  # fmt: skip
+_UNFINISHED = {"status": "running", "answer": ""}
 
 
 def run_row(row: Mapping[str, Any]) -> RunRow:
     """A row of the runs' query as a RunRow: no NULL where a text is expected."""
     texts = {name: row[name] or "" for name in _TEXTS}
     found = {**row, **texts, "rating": row["rating"] or 0, "images": tuple(json.loads(row["images"]))}
-    return RunRow(**{**found, **(_MASK if row["sealed"] else {}), "sealed": bool(row["sealed"])})
+    hidden = (_MASK if row["sealed"] else {}) | (_UNFINISHED if found.pop("writing") else {})
+    return RunRow(**{**found, **hidden, "sealed": bool(row["sealed"])})
+
+
+def in_order(rows: Iterable[RunRow], newest_first: bool = False) -> list[RunRow]:
+    """Rows in time order. Columns of a sealed comparison stand as their ids do, whichever was asked first."""
+    by_id = sorted(rows, key=lambda row: row.id if row.sealed else "")
+    return sorted(by_id, key=lambda row: row.started_at, reverse=newest_first)

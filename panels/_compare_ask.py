@@ -181,12 +181,13 @@ def shuffled(settings: Sequence[Setting]) -> tuple[Setting, ...]:
     return tuple(found)
 
 
-def entrant(bench: Bench, setting: Setting, prompt: Prompt) -> Entrant:
+def entrant(bench: Bench, setting: Setting, prompt: Prompt, run: str = "") -> Entrant:
     """A column as the core is asked for it. What keeps it from being asked is its `error`; it keeps no other from it.
 
-    A checkpoint whose pictures are to be scaled is loaded first, to see whether that makes a difference to it.
+    A checkpoint whose pictures are to be scaled is loaded first, to see whether that makes a difference to it. Ids begin with
+    a time: where that may not be told, `run` is one that was made before.
     """
-    run = new_id()
+    run = run or new_id()
     try:
         checkpoint = bench.allowed(bench.spec(setting.typed))
         own = prompt_for(prompt, setting)

@@ -133,10 +133,10 @@ class ComparePage:
         """A comparison from the log: sealed, or whole."""
         if held.sealed:
             rows = {row.id: row for row in self.bench.history.group(held.id)}
-            first = next(iter(rows.values()), None)
-            pictures = [self.bench.history.picture(id) for id in first.images] if first else []
+            pictures = [self.bench.history.picture(id) for id in self.bench.history.pictures_of(held.id)]
             texts = [rows[side.run].answer if side.run in rows else "" for side in held.columns]
-            return sealed_view(held, texts, ask(held.question, *pictures), self.urls)
+            ended = all(side.run in rows and rows[side.run].status != "running" for side in held.columns)
+            return sealed_view(held, texts, ask(held.question, *pictures), self.urls, ended)
         found = [logged_answer(self.bench, i, side) for i, side in enumerate(held.columns)]
         prompts = [prompt for _, prompt in found if prompt is not None]
         plain = [p for side, (_, p) in zip(held.columns, found, strict=True)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 
 from model import Failed, Said, WorkbenchError
 from model.events import Finished, Spent
+from model.recorder import new_id
 from studies.comparison import Comparison, Side
 
 from ._answering import UPDATE_S, Progress, heard
@@ -41,7 +42,8 @@ def run(bench: Bench, asked: Asking, again: Sequence[Entrant] = ()) -> Iterator[
     The comparison is written down before the core is asked, so that a blind one is sealed from its first word on.
     Raises LogError where a blind one cannot be written down: its vote would have no place.
     """
-    columns = tuple(again) or tuple(entrant(bench, setting, asked.prompt) for setting in asked.settings)
+    ids = [new_id() for _ in asked.settings]
+    columns = tuple(again) or tuple(entrant(bench, one, asked.prompt, id) for one, id in zip(asked.settings, ids))
     written = Comparison(
         asked.group, asked.session, asked.prompt.question, asked.kind, asked.blind, False,
         tuple(Side(c.run, c.label, c.setting.plain(c.error)) for c in columns), "",

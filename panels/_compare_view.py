@@ -27,6 +27,7 @@ from .base import Bench
 
 EMPTY_HEAT = {"why": "", "methods": [], "method": ""}
 NO_RUN = "This answer is no longer in the log."
+UNFINISHED = "Its answers show when the last has ended. Open it again then, or reveal the names."
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,12 @@ def live_view(asked: Asking, columns: Sequence[Heard], urls: PictureUrls, begun:
     return {"view": "one", **about, **_question(asked.prompt, urls), "truth": "", "notes": list(asked.notes), "columns": found}
 
 
-def sealed_view(held: Comparison, answers: Sequence[str], prompt: Prompt, urls: PictureUrls) -> dict[str, Any]:
-    """A blind comparison that waits for its vote: texts and letters, nothing else."""
+def sealed_view(held: Comparison, answers: Sequence[str], prompt: Prompt, urls: PictureUrls, ended: bool) -> dict[str, Any]:
+    """A blind comparison that waits for its vote: texts and letters, nothing else. `ended`: no column is being written."""
     columns = [_bare(i, text, True) for i, text in enumerate(answers)]
     about = {"key": held.id, "running": False, "blind": True, "sealed": True, "logged": False, "stage": ""}
-    more = {"notes": [], "truth": "", "vote": _vote(held, True), "pairs": [], "boxes": None, "heat": EMPTY_HEAT}
+    notes = [] if ended else [UNFINISHED]
+    more = {"notes": notes, "truth": "", "vote": _vote(held, ended), "pairs": [], "boxes": None, "heat": EMPTY_HEAT}
     return {"view": "one", **about, **_question(prompt, urls), "columns": columns, **more}
 
 

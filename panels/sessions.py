@@ -12,6 +12,7 @@ import gradio as gr
 from model.errors import InputError
 from model.families.base import Capability
 from model.memory import human_bytes
+from studies.comparison import left_out
 
 from . import panels
 from ._answering import Asked, Progress, run
@@ -26,6 +27,7 @@ from ._turns import whole
 from .base import MODEL, QUICK, Bench, SessionState, guarded, opening, sent
 
 LIMIT = 200
+MOST_COMPARISONS = 10_000
 PANELS = ("chat", "replay")
 Values = dict[Any, Any]
 
@@ -107,7 +109,8 @@ class _Sessions:
         taken = human_bytes(usage.database_bytes + usage.blob_bytes)
         count = "1 turn" if len(rows) == 1 else f"{len(rows)} turns"
         most = f"The newest {LIMIT} turns that match" if len(rows) == LIMIT else count
-        names = {row.checkpoint for row in rows} | {c.name for c in self.bench.builtin} | {_wanted(checkpoint)} - {""}
+        known = {c.name for c in self.bench.builtin} | {_wanted(checkpoint)} - {""}
+        names = {row.checkpoint for row in rows if not row.sealed} | known
         kinds = {row.panel for row in rows} | {*PANELS, _wanted(panel)} - {""}
         sessions = {session.id: session for session in history.sessions(1000)}
         return {
@@ -223,8 +226,11 @@ class _Sessions:
 
     @told
     def export(self, values: Values, event: gr.EventData) -> Iterator[Values]:
-        path = self.bench.export_zip(self.bench.history.run(values[self.chosen]).row.session)
-        yield {self.turn.file: gr.File(path, visible=True), self.message: gr.HTML(visible=False)}
+        session = self.bench.history.run(values[self.chosen]).row.session
+        path = self.bench.export_zip(session)
+        sealed = sum(held.sealed for held in self.bench.history.comparisons(session, MOST_COMPARISONS))
+        told = gr.HTML(left_out(sealed) if sealed else "", visible=bool(sealed))
+        yield {self.turn.file: gr.File(path, visible=True), self.message: told}
 
     @told
     def bring(self, values: Values, event: gr.EventData) -> Iterator[Values]:

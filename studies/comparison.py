@@ -79,6 +79,12 @@ class Vote:
     waited_ms: float | None
 
 
+def left_out(sealed: int) -> str:
+    """What an export lacks where so many comparisons wait for a blind vote, and how to have it."""
+    many = "1 blind comparison waits for its vote and is" if sealed == 1 else f"{sealed} blind comparisons wait for votes and are"
+    return f"{many} left out. Vote in Compare, or reveal the names there; then export the session again."
+
+
 def as_json(votes: Sequence[Vote]) -> str:
     """Votes as a JSON list of objects with the fields of `Vote`."""
     return json.dumps([_plain(vote) for vote in votes], ensure_ascii=False, indent=1)

@@ -29,6 +29,7 @@ from panels._compare_api import _Endpoints
 from panels._compare_ask import Entrant, Setting, asking, entrant, kind_of, once_more, prompt_for, scaled, settings_of
 from panels._compare_boxes import boxes_in
 from panels._compare_heat import EVEN, HeatTable, side_by_side
+from panels._compare_page import ComparePage
 from panels._compare_pairs import boxes_view, pair_views
 from panels._compare_run import Heard, kept_spent, run, veiled
 from panels._compare_set import picture_named, set_view
@@ -457,3 +458,25 @@ def test_an_address_names_checkpoints_or_a_comparison() -> None:
     assert Versus() != Versus()
     state = SessionState("s", TINY, "r").against("t", "g")
     assert (state.at_hand, state.versus.group) == ("t", "g")
+
+
+def test_a_page_opened_before_the_vote_shows_texts_when_all_have_ended_and_the_picture_nobody_scaled(
+    table: Table, folder_of: Callable[[str], Path]
+) -> None:
+    columns = [{"spec": str(folder_of("qwen2_vl")), "length": 3, "side_px": px} for px in (56, 0)]
+    asked = replace(table.asked(*columns), blind=True)
+    nothing: Any = None
+    page = ComparePage(table.bench, PictureUrls(), *[nothing] * 6)
+    steps = [(heard, page.shown(table.history.comparison(asked.group))) for heard in run(table.bench, asked)]
+    seen, written = [view for _, view in steps], [one.progress.answer for one in steps[-1][0]]
+    held = table.history.comparison(asked.group)
+    last = page.shown(held)
+    assert [column["text"] for column in last["columns"]] == written
+    assert (last["notes"], last["vote"]["can"]) == ([], True)
+    for view in seen[:2]:
+        assert [column["text"] for column in view["columns"]] == ["", ""]
+        assert (view["vote"]["can"], "when the last has ended" in view["notes"][0]) == (False, True)
+    for view in (seen[1], last):
+        assert view["images"][0]["size"] == "320 x 320 px", "the first column got it at 56 px"
+    sent = json.dumps([*seen, last])
+    assert not any(name in sent for name in ("qwen2", "56 px", *(side.run for side in held.columns)))

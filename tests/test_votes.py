@@ -5,19 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from store_fixtures import OTHER, TINY, rows, says, turn
+from PIL import Image
+from store_fixtures import OTHER, TINY, begin, picture, rows, says, turn
 from test_migrations import NAMES, old_log
 
 from app.export import export_zip, import_session
+from app.guest_log import GuestLog
+from app.guests import Guests
 from app.history import History
 from app.store import Store
 from model.errors import InputError
-from model.recorder import new_id
+from model.pictures import from_image
+from model.recorder import CallEnd, new_id
 from studies.comparison import Comparison, Side, as_csv, as_json
 
 
@@ -109,6 +114,104 @@ def test_until_the_vote_the_log_does_not_tell_which_checkpoint_it_was(history: H
     assert [line.checkpoint for line in history.group(made.id)] == [TINY.name, OTHER.name]
     assert len(history.search(checkpoint=TINY.name)) == 1
     assert [one.sealed for one in history.comparisons("s")] == [False]
+
+
+def blind_of_sizes(history: History) -> Comparison:
+    """A blind comparison of which B got the picture scaled down, was asked first and has ended; A is being written."""
+    group, (large, small) = (
+        new_id(),
+        (picture("red", "scene.png"), from_image(Image.new("RGB", (3, 2), "red"), "scene.png at 3 px")),
+    )
+    a, b = sorted((new_id(), new_id()))
+    sides = (Side(a, "label a", {"spec": "a"}), Side(b, "label b", {"spec": "b", "side_px": 3}))
+    history.begin_comparison(Comparison(group, "s", "Which?", "", True, False, sides, ""))
+    turn(history.store, says("user", small, "Which?"), answer="zebra", panel="compare", group=group, checkpoint=OTHER,
+         run_id=sides[1].run)  # fmt: skip
+    begin(history.store, says("user", large, "Which?"), panel="compare", group=group, run_id=sides[0].run)
+    return history.comparison(group)
+
+
+def test_until_all_columns_have_ended_none_is_found_and_none_shows_its_answer(history: History) -> None:
+    """Who is quick would be known by that."""
+    made = blind_of_sizes(history)
+    assert history.search("zebra") == history.search() == history.search(status="done") == []
+    assert [(row.status, row.answer) for row in history.group(made.id)] == [("running", ""), ("running", "")]
+    history.store.finish(CallEnd(made.columns[0].run, "done", "horse", "end"))
+    assert [(row.status, row.answer) for row in history.group(made.id)] == [("done", "horse"), ("done", "zebra")]
+    assert [row.answer for row in history.search("zebra")] == ["zebra"]
+
+
+def test_until_the_vote_no_time_order_or_picture_tells_the_columns_apart(history: History) -> None:
+    made = blind_of_sizes(history)
+    history.store.finish(CallEnd(made.columns[0].run, "done", "horse", "end"))
+    turn(history.store, says("user", "Later?"))
+    columns = sorted(side.run for side in made.columns)
+    found = history.search()[1:]
+    assert [row.id for row in found] == columns, "as their ids stand, whoever was asked first"
+    assert [row.id for row in history.group(made.id)] == columns
+    assert {row.started_at for row in found} == {made.created_at}
+    assert [row.id for row in history.search(limit=2)][1:] == columns[:1]
+    with history.store.write() as db:
+        db.execute("UPDATE runs SET started_at = '2099-01-01T00:00:00+00:00' WHERE id = ?", [made.columns[0].run])
+    assert history.search(panel="compare", since="2098-01-01") == [], "no bisecting of when each began"
+    assert len(history.search(panel="compare", until=made.created_at)) == 2
+    assert {row.images for row in found} == {()}
+    assert history.pictures_of(made.id) == [picture("red").id], "the large one, whichever column got it"
+    history.reveal(made.id)
+    assert [row.id for row in history.search(panel="compare")] == [side.run for side in made.columns], "A was asked last"
+    assert history.search(panel="compare")[0].started_at == "2099-01-01T00:00:00+00:00"
+
+
+def test_until_the_vote_nothing_kept_with_an_answer_is_told(history: History) -> None:
+    made = compared(history, blind=True)
+    run = made.columns[0].run
+    assert history.keep(run, "compare", "spent", b"", {"weights_bytes": 5})
+    assert history.kept(run, "compare") == []
+    with pytest.raises(InputError, match="waits for its vote"):
+        history.kept_bytes(run, "compare", "spent")
+    history.vote(made.id, "A")
+    assert history.kept(run, "compare")[0].meta == {"weights_bytes": 5}
+
+
+def test_an_export_leaves_a_sealed_comparison_out_says_so_and_comes_back(history: History, tmp_path: Path) -> None:
+    """Neither checkpoint, setting, token, time nor picture of it, and no line by which to guess."""
+    open_, blind = compared(history), blind_of_sizes(history)
+    history.store.finish(CallEnd(blind.columns[0].run, "done", "horse", "end"))
+    history.keep(blind.columns[0].run, "compare", "spent", b"spent-bytes", {"weights_bytes": 5})
+    follow = turn(history.store, says("user", "And?"))
+    history.rate(blind.columns[0].run, 1, "nice horse")
+    with zipfile.ZipFile(export_zip(history, "s", tmp_path / "s.zip")) as file:
+        files = {name: file.read(name) for name in file.namelist()}
+    told = b"".join(files.values())
+    for secret in ("zebra", "horse", "side_px", blind.id, *(side.run for side in blind.columns), "spent-bytes", "at 3 px"):
+        assert secret.encode() not in told, secret
+    assert [json.loads(line)["id"] for line in files["runs.jsonl"].splitlines()] == [*(c.run for c in open_.columns), follow]
+    assert [name for name in files if name.startswith(("images/", "artifacts/"))] == []
+    assert b"1 blind comparison waits for its vote and is left out. Vote in Compare" in files["README.md"]
+    session = import_session(history, tmp_path / "s.zip")
+    assert sorted(row.answer for row in history.search() if row.session == session) == ["says label a", "says label b", "yes"]
+    history.vote(blind.id, "B")
+    with zipfile.ZipFile(export_zip(history, "s", tmp_path / "s.zip")) as file:
+        assert b"zebra" in file.read("runs.jsonl")
+        assert b"left out" not in file.read("README.md")
+        assert len([name for name in file.namelist() if name.startswith("images/")]) == 2
+
+
+def test_a_link_to_a_sealed_answer_is_refused(history: History) -> None:
+    """Its copy would be no part of the comparison, and so say what answered."""
+    made = compared(history, blind=True)
+    guests = GuestLog(history, Guests(history.store))
+    guests.has = lambda run_id: True  # type: ignore[method-assign]
+    run = made.columns[0].run
+    with pytest.raises(InputError, match="waits for its vote"):
+        guests.share(run)
+    with history.store.write() as db:
+        db.execute("INSERT INTO shares (run_id, shared_at) VALUES (?, '2026-01-01')", [run])
+    with pytest.raises(InputError, match="waits for its vote"):
+        guests.open_shared(run)
+    assert len(history.sessions()) == 1
+    history.vote(made.id, "A")
+    assert history.current(guests.open_shared(run)) not in (None, run)
 
 
 def test_votes_are_told_by_session(history: History) -> None:
