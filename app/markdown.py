@@ -8,6 +8,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from model.prompt import frame_name
+
 Run = Mapping[str, Any]
 """A run as a line of runs.jsonl."""
 
@@ -52,7 +54,11 @@ def _system(run: Run) -> list[str]:
 
 def _asked(run: Run) -> list[str]:
     parts = run["messages"][-1]["parts"] if run["messages"] else []
-    return [fence(part) if isinstance(part, str) else f"![picture]({part['image']})" for part in parts]
+    return [fence(part) if isinstance(part, str) else f"![{_called(part)}]({part['image']})" for part in parts]
+
+
+def _called(part: Mapping[str, Any]) -> str:
+    return "picture" if part.get("time_s") is None else frame_name(part["time_s"])
 
 
 def _longest(text: str) -> int:

@@ -32,6 +32,7 @@ from .base import Bench, SessionState, explained
 
 UPDATE_S = 0.1
 MAX_PICTURES = 8
+MAX_TIME_S = 1e9
 MAX_QUESTION_CHARACTERS = 100_000
 
 
@@ -79,6 +80,24 @@ def read_pictures(files: Sequence[Any]) -> tuple[list[ImagePart], list[str]]:
         parts.append(picture.part)
         notes += picture.notes
     return parts, notes
+
+
+def timed(parts: Sequence[ImagePart], times: Any) -> list[ImagePart]:
+    """Pictures as frames of a video: `times` are seconds from its start, one for each, null for one that is no frame.
+
+    Raises PromptError where they do not fit. None is no times at all.
+    """
+    if times is None:
+        return list(parts)
+    if not isinstance(times, list) or any(not _is_time(value) for value in times):
+        raise PromptError(f"times is {str(times)[:40]!r}. Give a list of seconds from 0, null for a picture that is no frame.")
+    if len(times) != len(parts):
+        raise PromptError(f"There are {len(times)} times for {len(parts)} pictures. Give one for each.")
+    return [replace(part, time_s=None if at is None else float(at)) for part, at in zip(parts, times, strict=True)]
+
+
+def _is_time(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and 0 <= value <= MAX_TIME_S)
 
 
 def compose(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -16,12 +16,14 @@ from model.errors import InputError, PromptError
 from model.heat import heat_methods
 from model.heat.base import Choice, Heat
 from model.progress import Run
+from model.prompt import ImagePart
 from model.subject import Subject
 
 from ._answering import read_pictures
 from ._attention_ask import choice_of, method_of
 from ._attention_look import Look, Looks, Seen, checked, look_at
 from ._attention_view import token_views
+from ._overlay import pictures_json, sums_of_pictures
 from ._scores import scores_of
 from .base import MODEL_LIMIT, MODEL_QUEUE, Bench, explained
 
@@ -87,6 +89,7 @@ def trace_endpoint(bench: Bench, looks: Looks) -> Callable[..., dict[str, Any]]:
                 for k, (token, view) in enumerate(zip(seen.trace.tokens, token_views(seen), strict=True))
             ]
             about = {"layers": seen.layers, "heads": seen.heads, "visual_tokens": len(seen.trace.visual)}
+            about |= {"pictures": pictures_json(look.prompt.images)}
             return _about(look) | about | {"note": seen.why_not, "tokens": tokens}
 
     return attention_trace
@@ -112,6 +115,7 @@ def map_endpoint(bench: Bench, looks: Looks) -> Callable[..., dict[str, Any]]:
 
         `method` is a name as the tab's list has it, empty for the best measured. `words` are indices of tokens or a text
         of the answer; none means all of it. `layer` and `head` count from 0; none means all. Where no token looks is null.
+        `pictures` names each picture and gives the map's sum on it; frames of a video have their `time_s` in seconds.
         """
         with _told():
             look = _look(bench, run_id, question, images, answer, checkpoint)
@@ -120,7 +124,7 @@ def map_endpoint(bench: Bench, looks: Looks) -> Callable[..., dict[str, Any]]:
             seen = looks.seen(look, choice.rows)
             chosen = indices(seen, words)
             heat = heat_of(bench, look, slug, chosen, choice, seen)
-            return _about(look) | {"method": slug, "words": list(chosen)} | heat_json(heat)
+            return _about(look) | {"method": slug, "words": list(chosen)} | heat_json(heat, look.prompt.images)
 
     return attention_map
 
@@ -137,15 +141,18 @@ def _scored(subject: Subject, run: Run, slug: str, words: tuple[int, ...], choic
     return heat_methods[slug](subject, words, choice, run)
 
 
-def heat_json(heat: Heat) -> dict[str, Any]:
-    """A map as plain JSON, view by view."""
+def heat_json(heat: Heat, parts: Sequence[ImagePart]) -> dict[str, Any]:
+    """A map as plain JSON, view by view, and its sum on each picture. A view of a frame has the frame's time in seconds."""
     views, start, cells = [], 0, heat.grid.per_cell(heat.scores)
     for view in heat.grid.views:
         values = cells[start : start + view.rows * view.cols].reshape(view.rows, view.cols)
         start += view.rows * view.cols
         grid = [[None if np.isnan(v) else float(v) for v in row] for row in values]
-        views.append({"image": view.image, "name": view.name, "box": [float(v) for v in view.box], "values": grid})
-    return {"unit": heat.unit, "signed": heat.signed, "note": heat.note, "image_attention": heat.mass, "views": views}
+        box, time_s = [float(v) for v in view.box], parts[view.image].time_s
+        views.append({"image": view.image, "time_s": time_s, "name": view.name, "box": box, "values": grid})
+    pictures = pictures_json(parts, sums_of_pictures(heat.grid, heat.scores))
+    about = {"unit": heat.unit, "signed": heat.signed, "note": heat.note, "image_attention": heat.mass}
+    return about | {"pictures": pictures, "views": views}
 
 
 def indices(seen: Seen, words: list[int] | str | None) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from ._attention_look import Look, Seen
 from ._kept import line, meta_of, write_down
 from ._kept import name_of as named
 from ._map_page import MapPage
+from ._overlay import pictures_json, sums_of_pictures
 from .base import Bench
 
 KIND = "heat"
@@ -97,7 +98,7 @@ def numbers_file(bench: Bench, look: Look, seen: Seen, heat: Heat, what: dict[st
         "checkpoint": look.checkpoint.to_json(),
         "weights": bench.history.run(look.run_id).weights,
         "question": look.prompt.question,
-        "pictures": [part.id for part in look.prompt.images],
+        "pictures": pictures_json(look.prompt.images, sums_of_pictures(heat.grid, heat.scores)),
         "answer": [token.text for token in seen.trace.tokens],
         "unit": heat.unit,
         "note": heat.note,
@@ -143,4 +144,4 @@ def page_file(look: Look, seen: Seen, heat: Heat, what: dict[str, Any], score: s
         f"score on this checkpoint: {score}",
         f"picture tokens set aside: {', '.join(map(str, what['without'])) or 'none'}",
     ]
-    return MapPage(method.title, parts, facts, heat.grid, heat.scores, heat.unit).text(picture)
+    return MapPage(method.title, parts, facts, heat.grid, heat.scores, heat.unit, look.prompt.images).text(picture)

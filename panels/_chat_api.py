@@ -11,7 +11,7 @@ import gradio as gr
 from model.options import MAX_NEW_TOKENS
 
 from . import _settings
-from ._answering import Asked, Progress, compose, read_pictures, run
+from ._answering import Asked, Progress, compose, read_pictures, run, timed
 from ._settings import Range
 from .base import MODEL_LIMIT, MODEL_QUEUE, Bench, SessionState, explained
 
@@ -31,6 +31,7 @@ def add_chat_api(bench: Bench) -> None:
             "top_p": gr.Number(1, label="top_p"),
             "max_new_tokens": gr.Number(LENGTH.default, label="max_new_tokens"),
             "seed": gr.Number(0, label="seed"),
+            "times": gr.JSON(None, label="times"),
         }
         out = gr.JSON(label="turn")
         ask = gr.Button("ask")
@@ -45,8 +46,10 @@ def add_chat_api(bench: Bench) -> None:
         top_p: float = 1.0,
         max_new_tokens: float = 256,
         seed: float = 0,
+        times: list[float | None] | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Ask one question. An empty `checkpoint` is the first built in; `session` goes on where an earlier call's ended.
+        `times` makes frames of a video out of `images`: seconds from its start, one for each.
 
         Yields the turn as it grows: run_id, session, checkpoint, text, done, and at the end reason, tokens
         [[id, logprob, text], ...] and figures. What goes wrong is said in a sentence.
@@ -57,7 +60,7 @@ def add_chat_api(bench: Bench) -> None:
             options = replace(_settings.options(values), max_new_tokens=length)
             pictures, notes = read_pictures(images or [])
             state = _state(bench, (session or "").strip(), (checkpoint or "").strip())
-            asked = compose(bench, state, question or "", pictures, system or "", options, state.run_id)
+            asked = compose(bench, state, question or "", timed(pictures, times), system or "", options, state.run_id)
             asked = replace(asked, notes=(*notes, *asked.notes))
             for progress in run(bench, asked):
                 yield _view(asked, progress)

@@ -9,11 +9,11 @@ from typing import Any
 from PIL import Image
 
 from model import Checkpoint
-from model.prompt import ImagePart
+from model.prompt import ImagePart, picture_names
 
 from ._html import PictureUrls, picture_url
 from ._scenes import scene_of, suggestions
-from ._turns import TURN_ACTIONS, specimen_view, token_views, turn_view, whole
+from ._turns import TURN_ACTIONS, size_of, specimen_view, title, token_views, turn_view, whole
 from .base import Bench, explained
 
 EMPTY = "Ask about a picture: attach, drop or paste one below, or take a drawn scene."
@@ -87,12 +87,11 @@ class ChatView:
             return {"text": "This turn has no picture.", "rows": [], "run": record.row.id}
         sight = self.bench.core.look(self.bench.allowed(record.checkpoint), prompt)
         rows = []
-        for i, part in enumerate(prompt.images):
+        for i, (part, name) in enumerate(zip(prompt.images, picture_names(prompt.images), strict=True)):
             seen = [picture for picture in sight.pictures if picture.image == i]
-            width, height = part.image.size
-            title = f"{part.name or 'The file'}, {width} x {height} px"
             boxes = [list(picture.box) for picture in seen if picture.box is not None]
-            file = {"url": self.urls.of(part), "title": title, "size": [width, height], "seen": boxes}
+            shown = f"{title(part, name) or 'The file'}, {size_of(part)}"
+            file = {"url": self.urls.of(part), "title": shown, "size": list(part.image.size), "seen": boxes}
             rows.append({"file": file, "views": [_encoded(picture) for picture in seen]})
         known = any(picture.box is not None for picture in sight.pictures)
         hidden = "Dashed: what was seen. Dark: never seen." if known else "How they lie on the file is not known for this family."

@@ -1,4 +1,7 @@
-"""Heat of two answers on one picture: each by the same method, laid on the picture's pixels where their grids differ."""
+"""Heat of two answers on one picture: each by the same method, laid on the picture's pixels where their grids differ.
+
+Both maps are logged with their turns, as each came from its method.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,12 @@ from model import Prompt
 from model.errors import InputError
 from model.heat import heat_methods
 from model.heat.base import Choice, Heat
+from model.prompt import picture_names
 
 from ._attention_ask import MAX_ID, MAX_WORDS, method_of
 from ._attention_look import Look, look_at
 from ._attention_work import heat_by
+from ._compare_kept import keep_pair
 from ._desk import Desk
 from ._html import PictureUrls
 from ._overlay import packed, pictures_view
@@ -59,6 +64,7 @@ class HeatTable:
         looks = [look_at(self.bench, run) for run in runs]
         key = str(given.get("key", ""))[:MAX_ID]
         heats = [self._map(key, look, slug, chosen) for look, chosen in zip(looks, words, strict=True)]
+        keep_pair(self.bench, looks, heats, words, slug)
         asked = max((look.prompt for look in looks), key=lambda prompt: sum(w * h for w, h in _sizes(prompt)))
         found = side_by_side(heats[0], heats[1], _sizes(asked))
         grid = heats[0].grid
@@ -67,10 +73,11 @@ class HeatTable:
         else:
             pictures = [
                 {
-                    "url": self.urls.of(part), "name": part.name, "size": list(part.image.size),
+                    "url": self.urls.of(part), "name": part.name, "label": label, "time_s": part.time_s,
+                    "size": list(part.image.size),
                     "views": [{"box": [0.0, 0.0, *map(float, part.image.size)], "rows": rows, "cols": cols, "name": "picture"}],
                 }
-                for part, (cols, rows) in zip(asked.images, found.rasters, strict=True)
+                for part, label, (cols, rows) in zip(asked.images, picture_names(asked.images), found.rasters, strict=True)
             ]  # fmt: skip
         notes = [f"{heat_methods[slug].title}, {found.note}.", *dict.fromkeys(heat.note for heat in heats if heat.note)]
         return {

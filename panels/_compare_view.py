@@ -16,16 +16,17 @@ from studies.comparison import LETTERS, REASONS, Comparison
 
 from ._attention_look import NEEDS
 from ._compare_ask import Asking, setting_of
+from ._compare_kept import kept_pairs
 from ._compare_pairs import boxes_view, pair_views
 from ._compare_run import Heard, kept_spent, veiled, veiled_stage
 from ._html import PictureUrls
 from ._runs_view import compared
 from ._scenes import truth
 from ._scores import scores_of
-from ._turns import image_view, milliseconds
+from ._turns import image_views, milliseconds
 from .base import Bench
 
-EMPTY_HEAT = {"why": "", "methods": [], "method": ""}
+EMPTY_HEAT = {"why": "", "methods": [], "method": "", "kept": []}
 NO_RUN = "This answer is no longer in the log."
 UNFINISHED = "Its answers show when the last has ended. Open it again then, or reveal the names."
 
@@ -201,7 +202,8 @@ def heat_choices(bench: Bench, held: Comparison, answered: Sequence[tuple[int, A
     able = {slug: heat_methods[slug] for slug in heat_methods if heat_methods[slug].needs <= can}
     best = scores_of(first).default
     methods = [[slug, method.title, method.measures] for slug, method in able.items()]
-    return {"why": "", "methods": methods, "method": best if best in able else "attention"}
+    kept = [one for one in kept_pairs(bench, answered) if one["method"] in able]
+    return {"why": "", "methods": methods, "method": best if best in able else "attention", "kept": kept}
 
 
 def _vote(held: Comparison, whole: bool) -> dict[str, Any]:
@@ -212,8 +214,7 @@ def _vote(held: Comparison, whole: bool) -> dict[str, Any]:
 
 
 def _question(prompt: Prompt, urls: PictureUrls) -> dict[str, Any]:
-    parts = {part.id: part for part in prompt.images}
-    return {"question": prompt.question, "images": [image_view(part, urls) for part in parts.values()]}
+    return {"question": prompt.question, "images": image_views(list(dict.fromkeys(prompt.images)), urls)}
 
 
 def _last_picture(prompt: Prompt) -> ImagePart | None:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.grid import ImageGrid
+from model.prompt import ImagePart, picture_names
+
+from ._overlay import sums_of_pictures
 
 BEST = 10
 
@@ -16,7 +19,7 @@ BEST = 10
 class MapPage:
     """What the page says. `parts` are (heading, text that somebody wrote); `facts` are Markdown of our own.
 
-    `values` [T] of the visual tokens, or [T, n] where a map has no order, in `unit`.
+    `values` [T] of the visual tokens, or [T, n] where a map has no order, in `unit`. `pictures` are those of the prompt.
     """
 
     title: str
@@ -25,6 +28,7 @@ class MapPage:
     grid: ImageGrid
     values: np.ndarray
     unit: str
+    pictures: Sequence[ImagePart]
 
     def text(self, picture: str) -> str:
         """The page, with the figure beside it as the file `picture`."""
@@ -32,9 +36,17 @@ class MapPage:
         return "\n".join(
             [
                 f"# {self.title}", "", f"![The map over the picture]({picture})", "",
-                *written, *(f"- {fact}" for fact in self.facts), "", *self._best(),
+                *written, *(f"- {fact}" for fact in self.facts), "", *self._frames(), *self._best(),
             ]
         )  # fmt: skip
+
+    def _frames(self) -> list[str]:
+        """What the map comes to on each frame of a video, as a table; nothing where there is none."""
+        if self.values.ndim != 1 or all(part.time_s is None for part in self.pictures):
+            return []
+        named = zip(picture_names(self.pictures), sums_of_pictures(self.grid, self.values), strict=True)
+        head = ["Sum of the map over each picture:", "", f"| picture | {self.unit} |", "|---|---:|"]
+        return [*head, *(f"| {name} | {value:.4g} |" for name, value in named), ""]
 
     def _best(self) -> list[str]:
         """The cells with the largest scores as a table."""
@@ -43,9 +55,9 @@ class MapPage:
         cells, owners, shown = self.grid.cells(), self.grid.owners(), self.grid.per_cell(self.values)
         seen = np.flatnonzero(np.isfinite(shown))
         best = seen[np.argsort(-np.abs(shown[seen]), kind="stable")][:BEST]
-        several = len(self.grid.sizes) > 1
+        several, names = len(self.grid.sizes) > 1, picture_names(self.pictures)
         rows = [
-            f"| {i + 1} | " + (f"{owners[c] + 1} | " if several else "")
+            f"| {i + 1} | " + (f"{names[owners[c]]} | " if several else "")
             + f"{', '.join(f'{v:.0f}' for v in cells[c])} | {shown[c]:.4g} |"
             for i, c in enumerate(best)
         ]  # fmt: skip

@@ -14,7 +14,7 @@ import numpy as np
 
 from model.grid import ImageGrid
 from model.heat.base import Heat
-from model.prompt import ImagePart
+from model.prompt import ImagePart, picture_names
 
 from ._html import PictureUrls
 
@@ -38,6 +38,8 @@ def pictures_view(grid: ImageGrid, parts: Sequence[ImagePart], urls: PictureUrls
         {
             "url": urls.of(part),
             "name": part.name,
+            "label": label,
+            "time_s": part.time_s,
             "size": list(size),
             "views": [
                 {"box": [float(v) for v in view.box], "rows": view.rows, "cols": view.cols, "name": view.name}
@@ -45,7 +47,7 @@ def pictures_view(grid: ImageGrid, parts: Sequence[ImagePart], urls: PictureUrls
                 if view.image == i
             ],
         }
-        for i, (part, size) in enumerate(zip(parts, grid.sizes, strict=True))
+        for i, (part, label, size) in enumerate(zip(parts, picture_names(parts), grid.sizes, strict=True))
     ]
 
 
@@ -58,6 +60,19 @@ def heat_view(heat: Heat) -> dict[str, Any]:
         "note": heat.note,
         "mass": heat.mass,
     }
+
+
+def sums_of_pictures(grid: ImageGrid, scores: np.ndarray) -> np.ndarray:
+    """What a map comes to on each picture: the sum over its cells, float64 [pictures]. Tokens without a place count nowhere."""
+    cells = np.nan_to_num(grid.per_cell(scores), nan=0.0)
+    return np.bincount(grid.owners(), weights=cells, minlength=len(grid.sizes))
+
+
+def pictures_json(parts: Sequence[ImagePart], sums: np.ndarray | None = None) -> list[dict[str, Any]]:
+    """The pictures of a prompt in plain JSON: id, what each is called, a frame's time in seconds, a map's sum on it."""
+    names = zip(picture_names(parts), parts, strict=True)
+    named = [{"id": part.id, "name": name, "time_s": part.time_s} for name, part in names]
+    return named if sums is None else [one | {"sum": float(value)} for one, value in zip(named, sums, strict=True)]
 
 
 def tokens_of_cells(grid: ImageGrid, cells: Sequence[int]) -> np.ndarray:

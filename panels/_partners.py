@@ -85,12 +85,10 @@ def _edited(scene: Scene, kind: str, index: int) -> Edit:
 
 
 def swapped(prompt: Prompt, other: ImagePart) -> Prompt:
-    """The prompt with another picture in its last picture's place."""
-    last = prompt.images[-1].id
-    messages = tuple(
-        replace(m, parts=tuple(other if isinstance(p, ImagePart) and p.id == last else p for p in m.parts))
-        for m in prompt.messages
-    )
+    """The prompt with another picture in its last picture's place; in a frame's place it is of the frame's time."""
+    last = prompt.images[-1]
+    put = replace(other, time_s=last.time_s)
+    messages = tuple(replace(m, parts=tuple(put if p == last else p for p in m.parts)) for m in prompt.messages)
     return replace(prompt, messages=messages)
 
 

@@ -17,6 +17,7 @@ from model.progress import Run
 from model.subject import Subject
 
 from ._answering import read_pictures
+from ._overlay import pictures_json
 from ._patches_asked import Turn, placed, turn_of
 from .base import MODEL_LIMIT, MODEL_QUEUE, Bench, explained
 
@@ -68,7 +69,8 @@ def endpoint(bench: Bench) -> Callable[..., dict[str, Any]]:
         """Cosines of all patches with one `patch` [row, column], or with those under a `box` [x0, y0, x1, y1] in pixels.
 
         Of a logged turn `run_id`, or of `images` with a `question`. `stage` is tower, connector or decoder; `layer`
-        counts from 0, -1 is the last. Gives per view the grid of cosines (null where no token looks), and the best patches.
+        counts from 0, -1 is the last. Gives per view the grid of cosines (null where no token looks), and the best patches;
+        what shows a frame of a video has its `time_s` in seconds.
         """
         try:
             turn = _turn(bench, run_id or "", question or "", images or [], checkpoint or "")
@@ -118,12 +120,21 @@ def similar(subject: Subject, run: Run, place: tuple, stage: Any, layer: int) ->
     for view in grid.views:
         values = shown[start : start + view.rows * view.cols].reshape(view.rows, view.cols)
         rows = [[None if np.isnan(v) else round(float(v), 5) for v in line] for line in values]
-        views.append({"image": view.image, "name": view.name, "box": [float(v) for v in view.box], "similarity": rows})
+        views.append(
+            {
+                "image": view.image,
+                "time_s": subject.prompt.images[view.image].time_s,
+                "name": view.name,
+                "box": [float(v) for v in view.box],
+                "similarity": rows,
+            }
+        )
         start += view.rows * view.cols
     order = [int(t) for t in np.argsort(-scores, kind="stable") if t not in set(tokens) and grid.homes()[t] >= 0]
     best = [{**where(subject, t), "similarity": round(float(scores[t]), 5)} for t in order[:BEST]]
     chosen = [where(subject, t) for t in tokens]
-    return {"stage": features.stage, "layer": features.layer, "chosen": chosen, "views": views, "best": best}
+    about = {"stage": features.stage, "layer": features.layer, "pictures": pictures_json(subject.prompt.images)}
+    return about | {"chosen": chosen, "views": views, "best": best}
 
 
 def _tokens(subject: Subject, patch: list[float] | None, box: list[float] | None, image: int) -> list[int]:
@@ -144,11 +155,12 @@ def _tokens(subject: Subject, patch: list[float] | None, box: list[float] | None
 
 
 def where(subject: Subject, token: int) -> dict[str, Any]:
-    """The place of a visual token: its picture, view, row, column and box in pixels; -1 where it has none."""
+    """The place of a visual token: picture, time of a frame, view, row, column, box in pixels; -1 where it has none."""
     grid, cell, start = placed(subject), int(placed(subject).homes()[token]), 0
     for i, view in enumerate(grid.views):
         at, start = cell - start, start + view.rows * view.cols
         if 0 <= at < view.rows * view.cols:
             box = [float(v) for v in view.cells()[at]]
-            return {"token": token, "image": view.image, "view": i, "row": at // view.cols, "column": at % view.cols, "box": box}
-    return {"token": token, "image": -1, "view": -1, "row": -1, "column": -1, "box": None}
+            time_s, row, column = subject.prompt.images[view.image].time_s, at // view.cols, at % view.cols
+            return {"token": token, "image": view.image, "time_s": time_s, "view": i, "row": row, "column": column, "box": box}
+    return {"token": token, "image": -1, "time_s": None, "view": -1, "row": -1, "column": -1, "box": None}

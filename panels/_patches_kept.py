@@ -16,6 +16,7 @@ from model.subject import Subject
 
 from ._kept import line, meta_of, name_of, write_down
 from ._map_page import MapPage
+from ._overlay import pictures_json
 from ._patches_asked import Question, Turn, placed
 from ._patches_maps import TITLES, Made
 from .base import Bench
@@ -87,6 +88,7 @@ def arrays(subject: Subject, run: Run, asked: Question, made: Made) -> dict[str,
         "weights": subject.vlm.weights,
         "question": subject.prompt.question,
         "answer": [token.text for token in trace.tokens],
+        "pictures": pictures_json(subject.prompt.images),
         "stage": features.stage,
         "layer": features.layer,
         "features": "float32 [T, D], as they leave the stage",
@@ -139,4 +141,4 @@ def page_file(subject: Subject, run: Run, made: Made, picture: str) -> str:
         f"unit: {made.unit}; {made.note or 'no note'}",
         *([f"patches chosen: {', '.join(map(str, made.what['tokens']))}"] if "tokens" in made.what else []),
     ]
-    return MapPage(title, parts, facts, placed(subject), made.values, made.unit).text(picture)
+    return MapPage(title, parts, facts, placed(subject), made.values, made.unit, subject.prompt.images).text(picture)

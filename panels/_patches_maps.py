@@ -7,6 +7,7 @@ logged, opened again and taken along.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ from model.lens import spoken_at
 from model.looking import subject_of
 from model.patches import colours, features_at, layers_of, similarity, word_ids, word_likeness
 from model.progress import Run
+from model.prompt import ImagePart, picture_names
 from model.sinks import find_sinks
 from model.subject import Subject
 from model.tower import tower_attention, tower_heads
@@ -100,24 +102,24 @@ def lens_words(subject: Subject, tokens: list[int]) -> list[Any]:
     return [[depth, [[text, round(p, 6)] for text, p in words]] for depth, words in rows]
 
 
-def place_of(grid: ImageGrid, tokens: list[int]) -> str:
-    """Where tokens look, in words: one by picture, view, row and column, several by their number."""
+def place_of(grid: ImageGrid, tokens: list[int], parts: Sequence[ImagePart]) -> str:
+    """Where tokens look, in words: one by picture, view, row and column, several by their number. `parts` are the pictures."""
     if len(tokens) != 1:
         return f"{len(tokens)} patches"
     cell, start = int(grid.homes()[tokens[0]]), 0
     for view in grid.views:
         at, start = cell - start, start + view.rows * view.cols
         if 0 <= at < view.rows * view.cols:
-            parts = [f"picture {view.image + 1}"] if len(grid.sizes) > 1 else []
-            parts += [view.name] if sum(v.image == view.image for v in grid.views) > 1 else []
-            return ", ".join([*parts, f"row {at // view.cols + 1}, column {at % view.cols + 1}"])
+            named = [picture_names(parts)[view.image]] if len(parts) > 1 else []
+            named += [view.name] if sum(v.image == view.image for v in grid.views) > 1 else []
+            return ", ".join([*named, f"row {at // view.cols + 1}, column {at % view.cols + 1}"])
     return f"token {tokens[0] + 1}, which has no place"
 
 
 def _title(subject: Subject, what: dict[str, Any]) -> str:
     title = TITLES[what["map"]][0]
     if "tokens" in what:
-        return f"{title}: {place_of(placed(subject), what['tokens'])}"
+        return f"{title}: {place_of(placed(subject), what['tokens'], subject.prompt.images)}"
     if what["map"] == "used":
         return f"{title}: \u201c{subject.trace().tokens[what['word']].text.strip()}\u201d"
     return f"{title}: \u201c{what['typed']}\u201d" if what["map"] == "like_word" else title

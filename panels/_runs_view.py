@@ -10,7 +10,7 @@ from model import Token
 
 from ._html import PictureUrls
 from ._scenes import truth
-from ._turns import image_view, last_asked, meter, milliseconds
+from ._turns import image_views, last_asked, meter, milliseconds
 
 RATED = {1: "rated good", -1: "rated bad"}
 
@@ -105,7 +105,7 @@ def detail_view(
     ]
     return {
         "run": row.id,
-        "images": [image_view(part, urls) for part in last_asked(record).images],
+        "images": image_views(last_asked(record).images, urls),
         "question": last_asked(record).text,
         "answer": row.answer,
         "state": row.status,

@@ -7,7 +7,7 @@ from typing import Any
 
 from model.errors import PictureError
 from model.memory import human_bytes
-from model.prompt import ImagePart, Message, Prompt
+from model.prompt import ImagePart, Message, Prompt, picture_names
 
 from ._html import PictureUrls
 from ._scenes import truth
@@ -52,7 +52,7 @@ def turn_view(record: Any, urls: PictureUrls) -> dict[str, Any]:
     return {
         "run": row.id,
         "question": asked.text,
-        "images": [image_view(part, urls) for part in asked.images],
+        "images": image_views(asked.images, urls),
         "notes": list(record.notes),
         "answer": row.answer,
         "status": row.status,
@@ -84,10 +84,21 @@ def _json(logprob: float) -> float:
     return round(max(logprob, -999.0), 4)
 
 
-def image_view(part: ImagePart, urls: PictureUrls) -> dict[str, Any]:
-    """One picture: its address, name and size."""
-    width, height = part.image.size
-    return {"url": urls.of(part), "name": part.name, "size": f"{width} x {height} px"}
+def image_views(parts: Sequence[ImagePart], urls: PictureUrls) -> list[dict[str, Any]]:
+    """Pictures, each with its address, name and size. A frame of a video is named by its time."""
+    return [
+        {"url": urls.of(part), "name": title(part, name), "frame": part.time_s is not None, "size": size_of(part)}
+        for part, name in zip(parts, picture_names(parts), strict=True)
+    ]
+
+
+def title(part: ImagePart, name: str) -> str:
+    """What a picture is shown as: a frame by what it is called, another by the name of its file."""
+    return part.name if part.time_s is None else name
+
+
+def size_of(part: ImagePart) -> str:
+    return "{} x {} px".format(*part.image.size)
 
 
 def meter(record: Any) -> list[list[str]]:
@@ -125,9 +136,8 @@ def specimen_view(record: Any | None, urls: PictureUrls, note: str = "") -> dict
     """What is on the bench, as `specimen.js` takes it: every picture of the conversation, the turn at hand."""
     if record is None:
         return None
-    pictures = {part.id: part for part in record.prompt.images}
     return {
-        "images": [image_view(part, urls) for part in pictures.values()],
+        "images": image_views(list(dict.fromkeys(record.prompt.images)), urls),
         "question": last_asked(record).text,
         "answer": record.row.answer,
         "status": record.row.status,

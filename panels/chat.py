@@ -20,7 +20,7 @@ from ._chat_moves import ChatMoves
 from ._chat_page import ChatPage, Values, told
 from ._chat_view import ChatView
 from ._scenes import SHELF, scene_file, scene_part
-from ._turns import image_view, last_asked
+from ._turns import image_views, last_asked
 from .base import MODEL, Bench, SessionState, sent
 
 
@@ -40,7 +40,7 @@ class Chat:
         def tokens_of(run_id: str) -> dict[str, Any]:
             return view.tokens(run_id)
 
-        _Asking(ChatPage(bench, view, chat_layout(tokens_of))).wire()
+        _Asking(ChatPage(bench, view, chat_layout(tokens_of, bench.longest))).wire()
         add_chat_api(bench)
 
 
@@ -107,7 +107,7 @@ class _Asking:
         page, p, state = self.page, self.parts, values[self.bench.state]
         session = self.bench.history.session(state.session)
         shelf = {"items": [{"url": page.view.urls.of(scene_part(i)), "title": f"Drawn scene {i}"} for i in SHELF]}
-        kept = {p.settings[name]: value for name, value in _settings.kept(session.settings).items()}
+        kept = {p.settings[name]: value for name, value in _settings.kept(session.settings, self.bench.longest).items()}
         yield {**page.standing(state), **kept, **page.idle(), **page.quiet(), p.shelf: shelf}
         if state.run_id is not None or session.runs:
             return
@@ -126,7 +126,7 @@ class _Asking:
             "key": asked.run_id,
             "question": question.text,
             "checkpoint": asked.checkpoint.name,
-            "images": [image_view(part, page.view.urls) for part in question.images],
+            "images": image_views(question.images, page.view.urls),
         }
         yield {
             **page.quiet(),
