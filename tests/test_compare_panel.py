@@ -24,6 +24,7 @@ from model.grid import ImageGrid, View
 from model.heat.base import Choice, Heat
 from model.recorder import new_id
 from panels._answering import Progress
+from panels._attention_kept import kept_maps, map_to_open
 from panels._attention_work import heat_by
 from panels._compare_api import _Endpoints
 from panels._compare_ask import Entrant, Setting, asking, entrant, kind_of, once_more, prompt_for, scaled, settings_of
@@ -327,6 +328,64 @@ def test_heat_of_both_is_the_methods_own_on_equal_grids(table: Table) -> None:
         )
         assert unpacked(packed) == pytest.approx(heat.grid.per_cell(heat.scores), rel=1e-4, nan_ok=True)
     assert found["pictures"][0]["views"][0]["rows"] == 12
+
+
+def heat_asked(held: Any, words: tuple[int, int] = (0, 0), method: str = "attention") -> dict[str, Any]:
+    return {
+        "what": "heat",
+        "runs": [side.run for side in held.columns],
+        "words": [[k] for k in words],
+        "method": method,
+        "key": "k",
+    }
+
+
+def test_maps_of_both_are_logged_with_their_turns_and_offered_again(table: Table) -> None:
+    held, heard = table.compare(TINY, {"spec": TINY, "system": "Be brief."})
+    assert HeatTable(table.bench).answer(heat_asked(held))["error"] == ""
+    assert HeatTable(table.bench).answer(heat_asked(held))["error"] == ""  # once more is no second map
+    for one, other in (held.columns, held.columns[::-1]):
+        [listed] = kept_maps(table.history, one.run)
+        assert listed["title"] == "Raw attention of \u201cpink\u201d"
+        assert "in Compare, beside \u201cpink\u201d of tiny-llava" in listed["note"]
+        again = map_to_open(table.history, one.run, listed["name"])
+        assert (again["method"], again["words"], again["layer"]) == ("attention", [0], None)
+        artifact, data = table.history.kept_bytes(one.run, "heat", listed["name"])
+        record = table.history.run(one.run)
+        ids = [token.id for token in record.tokens]
+        heat = table.core.examined(
+            record.checkpoint, record.prompt, ids, partial(heat_by, slug="attention", words=(0,), choice=Choice())
+        )
+        assert np.frombuffer(data, "<f4") == pytest.approx(heat.scores, rel=1e-5)
+        assert artifact.meta["beside"] == {"run": other.run, "words": [0]}
+    text = "Raw attention: pink | pink"
+    assert table.view(held)["heat"]["kept"] == [{"pair": [0, 1], "method": "attention", "words": [0, 0], "text": text}]
+    assert len(heard) == 2
+
+
+def test_what_an_import_brought_as_a_map_is_offered_only_where_it_fits(table: Table) -> None:
+    held, _ = table.compare(TINY, {"spec": TINY, "system": "Be short."})
+    one, other = (side.run for side in held.columns)
+    good = {"method": "attention", "words": [0], "beside": {"run": other, "words": [0]}}
+    for i, meta in enumerate([
+        good | {"method": ["attention"]}, good | {"method": "guess"}, good | {"words": [99]}, good | {"words": [True]},
+        good | {"words": "0"}, good | {"beside": {"run": "x", "words": [0]}}, good | {"beside": [0]}, good | {"words": [0, 0]},
+        {},
+    ]):  # fmt: skip
+        table.history.keep(one, "heat", f"m{i}", b"", meta)
+        assert table.view(held)["heat"]["kept"] == [], meta
+    table.history.keep(one, "heat", "good", b"", good)
+    assert len(table.view(held)["heat"]["kept"]) == 1
+
+
+def test_before_a_blind_vote_there_is_no_heat_and_none_is_logged(table: Table) -> None:
+    held, _ = table.compare(blind=True)
+    assert "waits for its vote" in HeatTable(table.bench).answer(heat_asked(held))["error"]
+    count = "SELECT count(*) AS n FROM artifacts a JOIN runs r ON r.id = a.run_id WHERE a.kind = 'heat' AND r.group_id = ?"
+    assert table.store.read(count, [held.id]) == [{"n": 0}]
+    cast_vote(table.bench, held.id, "tie", [], None)
+    assert HeatTable(table.bench).answer(heat_asked(held))["error"] == ""
+    assert table.store.read(count, [held.id]) == [{"n": 2}]
 
 
 def grid_of(rows: int, cols: int, size: tuple[int, int] = (120, 120)) -> ImageGrid:

@@ -13,14 +13,21 @@ const heatPart = (value, pair) => {
   const columns = [pair.a, pair.b].map((i) => value.columns[i]), names = columns.map((column) => column.letter), place = make('div', 'fv-versus-heat'), busy = make('div', 'fv-busy'), trouble = make('div', 'fv-error');
   if (value.heat.why) return part('Heat of both', make('p', 'fv-quiet', value.heat.why));
   const ask = asker(busy), at = [-1, -1]; let method = value.heat.method, divider = 0.5, opacity = 0.72, now = 0;
+  const kept = value.heat.kept.filter((one) => one.pair[0] === pair.a && one.pair[1] === pair.b), shelf = make('div', 'fv-actions fv-versus-kept');
   const same = (text) => text.trim().toLowerCase(), others = (side, k) => { const word = same(columns[side].tokens[k][0]); return columns[1 - side].tokens.findIndex(([text]) => same(text) === word && word); };
   const rows = columns.map((column, side) => wordRow(column, -1, (k) => { at[side] = k; const twin = others(side, k); if (twin >= 0) at[1 - side] = twin; rows.forEach((row, i) => row.mark(at[i])); look(); }));
   const measures = make('p', 'fv-quiet'), tell = () => { measures.textContent = value.heat.methods.find(([slug]) => slug === method)[2]; };
+  const choose = (one) => { method = one.method; picker.querySelector('select').value = method; tell(); one.words.forEach((k, side) => { at[side] = k; rows[side].mark(k); }); look(); };
+  const offerKept = () => { shelf.replaceChildren(...(kept.length ? [make('span', 'fv-quiet', 'Made before:')] : []), ...kept.map((one) => button('fv-mini', one.text, 'Draw this map again', () => choose(one)))); };
   const picker = pick('Method', value.heat.methods.map(([slug, title]) => [slug, title]), method, (v) => { method = v; tell(); look(); }); picker.querySelector('select').id = 'compare-method';
   const look = async () => {
     if (at.some((k) => k < 0)) { trouble.textContent = ''; place.replaceChildren(make('p', 'fv-quiet', `Now choose a word of ${names[at[0] < 0 ? 0 : 1]}: it does not say that one.`)); return; }
     const mine = now += 1, got = await ask({ what: 'heat', runs: columns.map((column) => column.run), words: [[at[0]], [at[1]]], method }, { text: 'Working out both maps', group: 'heat' });
-    if (mine !== now) return; trouble.textContent = got.error || ''; if (!got.error) draw(got);
+    if (mine !== now) return; trouble.textContent = got.error || ''; if (got.error) return; draw(got);
+    if (value.logged && !kept.some((one) => one.method === method && one.words.every((k, side) => k === at[side]))) {
+      const title = value.heat.methods.find(([slug]) => slug === method)[1], text = `${title}: ${at.map((k, side) => columns[side].tokens[k][0].trim()).join(' | ')}`;
+      const one = { pair: [pair.a, pair.b], method, words: [...at], text }; kept.unshift(one); value.heat.kept.unshift(one); offerKept();
+    }
   };
   const draw = (got) => {
     const [a, b] = got.scores.map(floats), both = scaleOf([a, b], 'linear', got.signed), minus = a.map((v, i) => v - b[i]), apart = scaleOf([minus], 'linear', true), reading = make('p', 'fv-preading', 'Hover or use the arrow keys to read patches.');
@@ -39,7 +46,7 @@ const heatPart = (value, pair) => {
     right.append(make('figcaption', '', `${names[0]} \u2212 ${names[1]}`), second.node, make('div'), colourBar({ scale: apart, signed: true, unit: got.unit }));
     const pairBox = make('div', 'fv-three fv-versus-pair'); pairBox.append(left, right); place.replaceChildren(pairBox, reading, make('p', 'fv-quiet', got.note)); paintBoth(); place.dataset.drawn = JSON.stringify([method, at]);
   };
-  const tools = make('div', 'fv-actions'); tools.append(picker, slide('Opacity', 0.2, 1, opacity, 0.02, (v) => { opacity = v; const s = place.querySelector('.fv-versus-slide'); if (s) s.dispatchEvent(new Event('input')); })); tell();
+  const tools = make('div', 'fv-actions'); tools.append(picker, slide('Opacity', 0.2, 1, opacity, 0.02, (v) => { opacity = v; const s = place.querySelector('.fv-versus-slide'); if (s) s.dispatchEvent(new Event('input')); })); tell(); offerKept();
   place.append(make('p', 'fv-quiet', 'Click a word. The other answer\u2019s same word is taken with it, where there is one.'));
-  return part('Heat of both', ...rows.map((row) => row.node), tools, measures, busy, trouble, place);
+  return part('Heat of both', ...rows.map((row) => row.node), tools, measures, shelf, busy, trouble, place);
 };
