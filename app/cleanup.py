@@ -17,6 +17,7 @@ from model.errors import InputError
 from .store import FILE, Store
 
 _IDS = "(SELECT value FROM json_each(:ids))"
+_UNANSWERED = "NOT EXISTS (SELECT 1 FROM runs WHERE group_id = comparisons.id)"
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,12 @@ def delete_session(store: Store, session: str) -> Deleted:
     return Deleted(1, runs, messages, images, sweep(store))
 
 
+def drop_unasked(store: Store, comparison: str) -> None:
+    """Deletes a comparison that has no runs; any other stays."""
+    with store.write() as db:
+        _drop_comparisons(db, f"id = :id AND {_UNANSWERED}", {"id": comparison})
+
+
 def sweep(store: Store) -> int:
     """Removes every file that no row names, and says how many bytes they had."""
     with store.write() as db:
@@ -95,7 +102,7 @@ def _delete(db: Database, ids: list[str]) -> tuple[int, int, int]:
     runs = db.execute(f"DELETE FROM runs WHERE id IN {_IDS}", chosen).rowcount
     _drop_comparisons(
         db,
-        "id IN (SELECT value FROM json_each(:groups)) AND NOT EXISTS (SELECT 1 FROM runs WHERE group_id = comparisons.id)",
+        f"id IN (SELECT value FROM json_each(:groups)) AND {_UNANSWERED}",
         {"groups": json.dumps(groups)},
     )
     messages, pictures = _drop_messages(db, ends)

@@ -140,6 +140,9 @@ class GuestLog:
     def pictures_of(self, comparison: str) -> list[str]:
         return self.whole.pictures_of(self.comparison(comparison).id)
 
+    def forget_comparison(self, comparison: str) -> None:
+        self.whole.forget_comparison(self.comparison(comparison).id)
+
     def reveal(self, comparison: str) -> None:
         self.whole.reveal(self.comparison(comparison).id)
 
@@ -204,7 +207,7 @@ class GuestLog:
         if found and found[0]["owner"] == PROGRAM:
             self.guests.name(id)
         if not self._mine(id):
-            raise InputError(f"There is no session {id!r}. It may have been deleted.")
+            raise InputError(f"There is no session {id!r}. It may have been deleted; reload the page to begin a new one.")
         return id
 
     def has(self, run_id: str) -> bool:

@@ -18,7 +18,10 @@ LOGGED = (
     "This is a public page. Questions, pictures, answers, maps, votes and notes of this browser are kept in the log of its "
     "server, where whoever runs it can read them; other visitors cannot, but for turns whose link you give away."
 )
-UNKEPT = "Yours are not kept: they are deleted from the server an hour after your last question, and when the program ends."
+UNKEPT = (
+    "Yours are not kept: they are deleted from the server a minute after you close the last page of it in this browser, on an "
+    "open page after 15 minutes in which you do nothing, and when the program ends. Copies of pictures go with the program."
+)
 NOTHING = "This server keeps no log: all of it is gone when the program ends."
 DELETED = "Delete every session of this browser from the server now? This cannot be undone."
 
@@ -41,7 +44,7 @@ class GuestStrip:
     def _text(self, kept: bool) -> str:
         return NOTHING if not self.logs else LOGGED if kept else UNKEPT
 
-    def opens(self, load: Callable[..., Any]) -> Callable[..., Any]:
+    def opens(self, demo: gr.Blocks) -> Callable[..., Any]:
         """Wire the strip; what is to happen first when a page opens: its browser shows its key."""
         b = self.bench
         key = gr.BrowserState("", storage_key="fovea-visitor", secret="fovea-browser-state")
@@ -49,7 +52,8 @@ class GuestStrip:
         self.ask.click(lambda: gr.Column(visible=True), None, self.sure, **QUICK)
         self.no.click(lambda: gr.Column(visible=False), None, self.sure, **QUICK)
         self.yes.click(self.delete, b.state, [b.state, b.opened, b.remembered, self.sure], cancels=b.answering, **QUICK)
-        return load(self.enter, key, [key, self.note, self.keep], **QUICK).then
+        demo.unload(self.log.guests.leave)
+        return demo.load(self.enter, key, [key, self.note, self.keep], **QUICK).then
 
     def enter(self, key: Any) -> tuple[Any, ...]:
         return (self.log.guests.enter(key), *self._shown())

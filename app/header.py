@@ -179,6 +179,7 @@ class Header:
             "limits": BUILTIN_LIMITS if wanted in self.bench.builtin else status.limits if status else "",
             "progress": progress,
             "error": error,
+            "shared": self.bench.public,
             "trouble": self.bench.trouble() or "",
         }
 

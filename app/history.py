@@ -226,6 +226,10 @@ class History:
         """The sha256 of the pictures its columns were asked about, as large as any got them."""
         return comparisons.pictures(self.store, comparison)
 
+    def forget_comparison(self, comparison: str) -> None:
+        """Takes a comparison out again of which no column was asked; any other stays."""
+        cleanup.drop_unasked(self.store, comparison)
+
     def reveal(self, comparison: str) -> None:
         """Tells from now on which column was which."""
         comparisons.reveal(self.store, comparison)

@@ -30,7 +30,7 @@ from .store import Store
 
 log = logging.getLogger(__name__)
 MAX_WAITING, MAX_PUBLIC_WAITING = 64, 32
-SWEEP_S = 300
+SWEEP_S = 5
 MAX_UPLOAD, MAX_PUBLIC_UPLOAD = "500mb", "25mb"
 """Pictures have a limit of their own, and a sentence; a session with many of them is larger."""
 
@@ -54,7 +54,6 @@ def open_demo(settings: Settings) -> tuple[gr.Blocks, Core]:
     core, lender = PublicCore(history.store) if settings.public else Core(history.store), zero.prepare()
     if isinstance(core, PublicCore):
         core.door = Door(Limits(), address_here)
-        _sweep(Guests(history.store))
     core.pool.tests_later = lender is not None
     loaded: list[Checkpoint] = []
     troubles: list[WorkbenchError] = []
@@ -72,7 +71,8 @@ def open_demo(settings: Settings) -> tuple[gr.Blocks, Core]:
         print(f"fovea: {trouble}", file=sys.stderr)
     if lender is not None:  # every fork inherits what is placed now
         core.slot, core.pool.fixed = zero.LentSlot(core.pool, lender), zero.FIXED
-    return build_demo(core, history, loaded, settings.public, settings.log), core
+    guests = _swept(Guests(history.store)) if settings.public else None
+    return build_demo(core, history, loaded, guests, settings.log), core
 
 
 def _forgotten() -> Path:
@@ -83,7 +83,7 @@ def _forgotten() -> Path:
     return Path(folder.name)
 
 
-def _sweep(guests: Guests) -> None:
+def _swept(guests: Guests) -> Guests:
     """Delete what visitors do not want kept: now what an earlier program left, later what is due, at the end all of it."""
 
     def later() -> None:
@@ -92,9 +92,10 @@ def _sweep(guests: Guests) -> None:
             with suppress(WorkbenchError):  # the log cannot be written now; it is tried again
                 guests.sweep()
 
-    guests.sweep(0)
-    atexit.register(guests.sweep, 0)
+    guests.sweep(everything=True)
+    atexit.register(guests.sweep, everything=True)
     threading.Thread(target=later, name="sweep", daemon=True).start()
+    return guests
 
 
 def _end(number: int, frame: object) -> None:

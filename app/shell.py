@@ -15,6 +15,7 @@ from panels import panels
 from panels._html import component
 from panels.base import QUICK, Bench, Panel, SessionState, Versus, opening, warn
 
+from .door import PublicCore
 from .guest_log import GuestLog
 from .guest_view import GuestStrip
 from .guests import Guests
@@ -47,13 +48,20 @@ def theme() -> gr.themes.Base:
 
 
 def build_demo(
-    core: Core, history: History, checkpoints: Sequence[Checkpoint], public: bool = False, logs: bool = True
+    core: Core, history: History, checkpoints: Sequence[Checkpoint], visitors: Guests | None = None, logs: bool = True
 ) -> gr.Blocks:
-    """The whole page. `checkpoints` are loaded already; the first is the one in use. `logs`: what is written down stays."""
+    """The whole page. `checkpoints` are loaded already; the first is the one in use. `logs`: what is written down stays.
+
+    The page is public where there are `visitors` to be kept apart.
+    """
     builtin = tuple(parse_spec(name) for name in builtin_folders())
-    bench = Bench(core, history, builtin, public, lambda: history.store.trouble, exporter(history), importer(history))
+    bench = Bench(
+        core, history, builtin, visitors is not None, lambda: history.store.trouble, exporter(history), importer(history)
+    )
     bench.offered = tuple(checkpoints)
-    guests = _apart(bench, history) if public else None
+    if isinstance(core, PublicCore):
+        bench.longest = min(bench.longest, core.door.limits.new_tokens)
+    guests = _apart(bench, history, visitors) if visitors is not None else None
     with gr.Blocks(title="Fovea", fill_width=True, analytics_enabled=False) as demo:
         bench.state = gr.State(SessionState(checkpoint=checkpoints[0].spec), time_to_live=24 * 3600)
         bench.remembered = gr.BrowserState("", storage_key="fovea-session", secret=SECRET)
@@ -68,7 +76,7 @@ def build_demo(
                     for panel in sorted(panels.values(), key=lambda p: p.order):
                         _tab(bench, panel)
         header.wire()
-        opens = strip.opens(demo.load) if strip is not None else demo.load
+        opens = strip.opens(demo) if strip is not None else demo.load
         opens(
             _opener(bench), [bench.remembered, bench.state], [bench.remembered, bench.state, bench.opened, bench.tabs],
             **QUICK,
@@ -76,9 +84,9 @@ def build_demo(
     return demo
 
 
-def _apart(bench: Bench, history: History) -> GuestLog:
+def _apart(bench: Bench, history: History, visitors: Guests) -> GuestLog:
     """Give the panels of a public page the log as each visitor may see it."""
-    log, out, back = GuestLog(history, Guests(history.store)), bench.export_zip, bench.import_zip
+    log, out, back = GuestLog(history, visitors), bench.export_zip, bench.import_zip
     bench.history, bench.share = log, log.share
     bench.export_zip = lambda session: out(log.session(session).id if session else "")
     bench.import_zip = lambda path: log.claim(back(path))

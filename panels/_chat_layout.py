@@ -36,8 +36,11 @@ class ChatParts:
     settings: dict[str, Any]
 
 
-def chat_layout(tokens_of: Callable[[str], dict[str, Any]]) -> ChatParts:
-    """Conversation and question box, with scenes and settings beside them. `tokens_of` gives the page a turn's tokens."""
+def chat_layout(tokens_of: Callable[[str], dict[str, Any]], longest: int) -> ChatParts:
+    """Conversation and question box, with scenes and settings beside them. `tokens_of` gives the page a turn's tokens.
+
+    `longest` is the most tokens an answer may have here.
+    """
     with gr.Row(equal_height=False, elem_classes="fv-chat"):
         with gr.Column(scale=3, min_width=320, elem_classes="fv-main"):
             with gr.Column(elem_classes="fv-scroll"):
@@ -54,7 +57,7 @@ def chat_layout(tokens_of: Callable[[str], dict[str, Any]]) -> ChatParts:
             gr.Markdown("Drawn scenes to start from", elem_classes="fv-purpose")
             shelf = component("scenes", elem_id="shelf")
             another = gr.Button("Draw another scene", size="sm", elem_id="another")
-            settings = _settings()
+            settings = _settings(longest)
     saw = component("saw", elem_id="saw")
     return ChatParts(transcript, live, error, questions, composer, box, fresh, stop, shelf, another, saw, gr.State(""), settings)
 
@@ -72,17 +75,19 @@ def _question_box() -> gr.MultimodalTextbox:
     )
 
 
-def _settings() -> dict[str, Any]:
-    def slider(name: str, step: float, label: str) -> gr.Slider:
+def _settings(longest: int) -> dict[str, Any]:
+    def slider(name: str, step: float, label: str, high: float | None = None) -> gr.Slider:
         known = RANGES[name]
-        return gr.Slider(known.low, known.high, known.default, step=step, label=label, elem_id=f"set-{name}")
+        most = known.high if high is None else min(high, known.high)
+        told = f"At most {most:,.0f} tokens on this public page." if most < known.high else None
+        return gr.Slider(known.low, most, min(known.default, most), step=step, label=label, info=told, elem_id=f"set-{name}")
 
     with gr.Accordion("Settings", open=True, elem_id="settings"):
         seed = RANGES["seed"]
         settings = {
             "temperature": slider("temperature", 0.05, "Temperature"),
             "top_p": slider("top_p", 0.05, "Top-p"),
-            "length": slider("length", 1, "Length"),
+            "length": slider("length", 1, "Length", longest),
             "seed": gr.Number(seed.default, label="Seed", precision=0, minimum=seed.low, maximum=seed.high, elem_id="set-seed"),
             "system": gr.Textbox(
                 label="System prompt",

@@ -53,7 +53,7 @@ class ChatPage:
         state, remembered = values[self.bench.state], values.get(self.bench.remembered)
         if not state.session and isinstance(remembered, str) and remembered:
             state = self.bench.state_of(self.bench.history.session(remembered), state.checkpoint)
-        return {**values, self.bench.state: state}
+        return {**values, self.bench.state: self.bench.standing(state)}
 
     def settings(self, values: Values) -> dict[str, Any]:
         """The settings beside the chat by name, as they were sent."""

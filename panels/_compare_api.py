@@ -9,13 +9,13 @@ from typing import Any
 import gradio as gr
 
 from model import ask
-from model.errors import InputError, PromptError
+from model.errors import InputError
 from model.recorder import new_id
 from studies.comparison import LETTERS
 from studies.ranking import rank, rank_by_kind
 
 from ._answering import read_pictures
-from ._compare_ask import LEAST, Asking, kind_of, settings_of, shuffled
+from ._compare_ask import LEAST, Asking, kind_of, settings_of, shuffled, whole_question
 from ._compare_page import own
 from ._compare_run import Heard, run, veiled
 from ._compare_view import Answer, answer_of
@@ -87,12 +87,11 @@ class _Endpoints:
         bench = self.bench
         with _told():
             settings = settings_of(columns if columns else [c.spec for c in bench.builtin[:LEAST]])
-            if not str(question or "").strip():
-                raise PromptError("The question is empty. Type what all columns are to be asked.")
+            text = whole_question(str(question or ""))
             pictures, notes = read_pictures(images or [])
             held = str(session or "").strip() or bench.history.new_session(client="api")
             bench.history.session(held)
-            prompt, kind = ask(str(question), *pictures), kind_of(pictures, str(question))
+            prompt, kind = ask(text, *pictures), kind_of(pictures, text)
             order = shuffled(settings) if blind is True else settings
             asked = Asking(new_id(), held, prompt, order, blind is True, kind, tuple(notes))
             heard: tuple[Heard, ...] = ()

@@ -11,7 +11,7 @@ from PIL import Image
 
 from model import Checkpoint, Column, Message, Options, Prompt, WorkbenchError, from_image
 from model.checkpoint import Quantization
-from model.errors import InputError, PromptError
+from model.errors import InputError, OptionsError, PromptError
 from model.prompt import ImagePart
 from model.recorder import new_id
 from studies.comparison import LETTERS
@@ -137,13 +137,7 @@ def asking(
 
     Raises WorkbenchError, nothing being lost.
     """
-    question = question.strip()
-    if not question:
-        raise PromptError("The question is empty. Type what all columns are to be asked.")
-    if len(question) > MAX_QUESTION_CHARACTERS:
-        raise PromptError(
-            f"The question has {len(question):,} characters; at most {MAX_QUESTION_CHARACTERS:,} are read. Shorten it."
-        )
+    question = whole_question(question)
     record = bench.history.run(run_id) if run_id else None
     before = whole(record) if record is not None else Prompt(())
     if record is not None and before.question.strip() == question:
@@ -152,6 +146,18 @@ def asking(
         pictures = {part.id: part for part in before.images}
         prompt = Prompt((Message("user", (*pictures.values(), question)),))
     return Asking(new_id(), session, prompt, shuffled(settings) if blind else tuple(settings), blind, kind)
+
+
+def whole_question(question: str) -> str:
+    """The question itself, without blanks around it. Raises PromptError for none, and for one that is too long."""
+    question = question.strip()
+    if not question:
+        raise PromptError("The question is empty. Type what all columns are to be asked.")
+    if len(question) > MAX_QUESTION_CHARACTERS:
+        raise PromptError(
+            f"The question has {len(question):,} characters; at most {MAX_QUESTION_CHARACTERS:,} are read. Shorten it."
+        )
+    return question
 
 
 def kind_of(pictures: Sequence[ImagePart], question: str) -> str:
@@ -190,6 +196,8 @@ def entrant(bench: Bench, setting: Setting, prompt: Prompt, run: str = "") -> En
     run = run or new_id()
     try:
         checkpoint = bench.allowed(bench.spec(setting.typed))
+        if bench.public and setting.length > bench.longest:
+            raise OptionsError(f"Length is {setting.length}; at most {bench.longest} on this public page. Lower it.")
         own = prompt_for(prompt, setting)
         if setting.side_px and own.images != prompt.images:
             _check_size_matters(bench, checkpoint, prompt, own, setting.side_px)

@@ -80,7 +80,7 @@ class ComparePage:
         state, remembered = values[self.bench.state], values.get(self.bench.remembered)
         if not state.session and isinstance(remembered, str) and remembered:
             state = self.bench.state_of(self.bench.history.session(remembered), state.checkpoint)
-        return {**values, self.bench.state: state}
+        return {**values, self.bench.state: self.bench.standing(state)}
 
     def busy(self, running: bool) -> Values:
         """The setup while columns are asked, and after. It names no checkpoint: what was set stays in the page."""
@@ -104,6 +104,8 @@ class ComparePage:
             "suggestions": [text for text in offered if text != prompt.question][:3],
             "running": running,
             "most": self.most,
+            "longest": bench.longest,
+            "public": bench.public,
         }  # fmt: skip
 
     def at_hand(self, state: SessionState) -> Prompt:

@@ -58,7 +58,11 @@ def run(bench: Bench, asked: Asking, again: Sequence[Entrant] = ()) -> Iterator[
     yield tuple(found.values())
     ready = [i for i, c in enumerate(columns) if c.column is not None]
     if ready:
-        yield from _answers(bench, asked, found, ready)
+        try:
+            yield from _answers(bench, asked, found, ready)
+        except WorkbenchError:  # refused at the door: a comparison of which nothing was asked is none
+            bench.history.forget_comparison(asked.group)
+            raise
     yield tuple(found.values())
 
 

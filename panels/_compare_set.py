@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -18,7 +19,8 @@ from studies.comparison import LETTERS, Comparison, Side
 from studies.metrics import Figure
 from studies.question_set import Asked, Compared, compare_all, differing_first, drawn, listed, summary, typed
 
-from ._compare_ask import Entrant, entrant, prompt_for, settings_of
+from ._answering import MAX_PICTURES
+from ._compare_ask import Entrant, entrant, prompt_for, settings_of, whole_question
 from ._compare_page import BUSY, ComparePage, Values, told
 from ._compare_run import PANEL
 from ._scenes import scene_part
@@ -49,11 +51,12 @@ class Several:
         if p.running(values):
             raise InputError(BUSY)
         settings = settings_of(sent(event, "columns", list))
-        questions = list(islice(self._questions(state, event), p.most))
+        questions = list(islice(self._questions(state, event), p.most + 1))
+        self._check(len(questions))
         columns = tuple(entrant(self.bench, setting, Prompt(())) for setting in settings)
         yield {**p.busy(True), **p.quiet()}
         found: list[Compared] = []
-        name, shown = new_id(), 0.0
+        name, shown, why = new_id(), 0.0, ""
         try:
             with closing(self._compared(state, columns, questions, name)) as steps:
                 for one, group in steps:
@@ -63,14 +66,14 @@ class Several:
                         shown = time.monotonic()
                         step |= {p.stage: set_view(columns, found, len(questions), True)}
                     yield step
-        except Exception:
-            yield {**p.busy(False), p.runs: {}}
-            raise
+        except Exception as error:
+            if not (found and isinstance(error, WorkbenchError)):  # what was answered by then is worth its table
+                yield {**p.busy(False), p.runs: {}}
+                raise
+            why = str(error)
         finally:
             p.halted.discard(name)
-        yield {
-            **p.busy(False), p.runs: {}, p.stage: set_view(columns, found, len(questions), False)
-        }  # fmt: skip
+        yield {**p.busy(False), p.runs: {}, p.stage: set_view(columns, found, len(questions), False, why)}
 
     def _questions(self, state: SessionState, event: gr.EventData) -> Iterable[Asked]:
         """The questions as they were chosen. Raises InputError, PictureError."""
@@ -86,9 +89,15 @@ class Several:
         if len(text) > MAX_TEXT:
             raise InputError(f"The questions have {len(text):,} characters; at most {MAX_TEXT:,} are read. Split them.")
         if source == "typed":
-            return typed(text, pictures)
-        found = listed(text, sent(event, "name", str)[:100] or "The file", picture_named)
+            self._check(sum(bool(line.strip()) for line in text.splitlines()))
+            return [replace(one, question=whole_question(one.question)) for one in typed(text, pictures)]
+        found = listed(text, sent(event, "name", str)[:100] or "The file", _few(self.page.most * MAX_PICTURES))
+        found = [replace(one, question=whole_question(one.question)) for one in found]
         return [one if one.pictures else Asked(one.question, tuple(pictures), one.truths, one.kind) for one in found]
+
+    def _check(self, questions: int) -> None:
+        if questions > self.page.most:
+            raise InputError(f"The set has more than {self.page.most} questions, which is the most here. Shorten it.")
 
     def _compared(
         self, state: SessionState, columns: Sequence[Entrant], questions: Sequence[Asked], name: str
@@ -108,8 +117,12 @@ class Several:
             steps = compare_all(
                 self.bench.core, [asked], lambda _, made=made: made, panel=PANEL, session=state.session, group=lambda g=group: g
             )
-            with closing(steps):
-                one = next(steps)
+            try:
+                with closing(steps):
+                    one = next(steps)
+            except WorkbenchError:
+                self.bench.history.forget_comparison(group)
+                raise
             yield widened(one, columns, ready), group
             if name in self.page.halted:
                 return
@@ -128,6 +141,19 @@ class Several:
         with suppress(WorkbenchError):
             made_of = Comparison(group, state.session, asked.question, asked.kind, False, False, sides, "")
             self.bench.history.begin_comparison(made_of)
+
+
+def _few(most: int) -> Callable[[str], ImagePart]:
+    """What opens the pictures that a file of questions names, so many of them: each is drawn before anything is asked."""
+    named: set[str] = set()
+
+    def opened(name: str) -> ImagePart:
+        named.add(name)
+        if len(named) > most:
+            raise InputError(f"The file names more than {most} pictures, which is the most here. Shorten it.")
+        return picture_named(name)
+
+    return opened
 
 
 def picture_named(name: str) -> ImagePart:
@@ -150,14 +176,14 @@ def widened(one: Compared, columns: Sequence[Entrant], ready: Sequence[int]) -> 
     return Compared(one.asked, one.group, said, right, errors)
 
 
-def set_view(columns: Sequence[Entrant], found: Sequence[Compared], asked: int, running: bool) -> dict[str, Any]:
-    """The tables as `compare_tables.js` takes them: the questions the columns differ on come first."""
+def set_view(columns: Sequence[Entrant], found: Sequence[Compared], asked: int, running: bool, why: str = "") -> dict[str, Any]:
+    """The tables as `compare_tables.js` takes them: the questions the columns differ on come first. `why` it ended early."""
     total, letters = summary(found), LETTERS[: len(columns)]
     order, number = differing_first(found), {id(one): k + 1 for k, one in enumerate(found)}
     right = total.right or (None,) * len(columns)
     notes = [f"{letter}, {one.label}: {one.error}" for letter, one in zip(letters, columns) if one.error]
     if not running and len(found) < asked:
-        notes.append(f"Stopped after {len(found)} of {asked} questions.")
+        notes.append(" ".join(filter(None, (f"Stopped after {len(found)} of {asked} questions.", why))))
     return {
         "view": "set",
         "running": running,

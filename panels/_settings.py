@@ -10,6 +10,8 @@ from typing import Any
 from model import Options
 from model.errors import OptionsError
 
+from .base import LONGEST
+
 MAX_SYSTEM_CHARACTERS = 8000
 
 
@@ -29,7 +31,7 @@ class Range:
 RANGES = {
     "temperature": Range(0, 2, 0),
     "top_p": Range(0.05, 1, 1),
-    "length": Range(1, 1024, 256, whole=True),
+    "length": Range(1, LONGEST, 256, whole=True),
     "seed": Range(0, 2**31 - 1, 0, whole=True),
 }
 NAMES = ("system", *RANGES)
@@ -53,8 +55,13 @@ def number(name: str, value: Any, wanted: Range) -> float:
     return value
 
 
-def kept(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a session's settings that the page can show. A session may have been imported from anywhere."""
+def kept(settings: Mapping[str, Any], longest: int = LONGEST) -> dict[str, Any]:
+    """Those of a session's settings that the page can show. A session may have been imported from anywhere.
+
+    A length above `longest` is brought down to it.
+    """
     found: dict[str, Any] = {name: settings[name] for name, wanted in RANGES.items() if wanted.holds(settings.get(name))}
+    if "length" in found:
+        found["length"] = min(found["length"], longest)
     system = settings.get("system")
     return found | ({"system": system[:MAX_SYSTEM_CHARACTERS]} if isinstance(system, str) else {})

@@ -34,6 +34,8 @@ MODEL = {
 }
 """How an event is wired that runs a model."""
 REPEAT_S = 0.4
+LONGEST = 1024
+"""Most tokens of an answer that a page offers. A public page may offer fewer."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class History(Protocol):
     def comparison(self, id: str) -> Any: ...
     def comparisons(self, session: str, limit: int = 100) -> Sequence[Any]: ...
     def pictures_of(self, comparison: str) -> Sequence[str]: ...
+    def forget_comparison(self, comparison: str) -> None: ...
     def reveal(self, comparison: str) -> None: ...
     def vote(self, comparison: str, outcome: str, reasons: Iterable[str] = (), waited_ms: float | None = None) -> Any: ...
     def votes(self, session: str = "") -> Sequence[Any]: ...
@@ -116,7 +119,8 @@ class Bench:
     On a public page `history` is what its visitor may see (`app.guest_log`), so that handlers need not ask whose a turn is.
     `offered` are the checkpoints the program was started with. `share` lets others copy a turn whose link they have.
     `answering` are the events that run a model for the page: an event that leaves their session cancels them.
-    `opened` changes whenever another session or turn is opened; see `opening`.
+    `opened` changes whenever another session or turn is opened; see `opening`. `longest` is how many tokens an answer may
+    have here.
     """
 
     core: Core
@@ -129,6 +133,7 @@ class Bench:
     answering: list[Any] = field(default_factory=list)
     offered: tuple[Checkpoint, ...] = ()
     share: Callable[[str], None] = lambda run_id: None
+    longest: int = LONGEST
     state: gr.State = field(init=False)
     remembered: gr.BrowserState = field(init=False)
     checkpoint: gr.Dropdown = field(init=False)
@@ -160,6 +165,12 @@ class Bench:
                 "Run Fovea yourself to load others."
             )
         return found
+
+    def standing(self, state: SessionState) -> SessionState:
+        """The state itself. On a public page raises InputError where its session is gone: what is asked there has no owner."""
+        if self.public:
+            self.history.session(state.session)
+        return state
 
     def state_of(self, session: Any, otherwise: str) -> SessionState:
         """How a page stands in a session of the log; `otherwise` is the checkpoint where it names none that can be used."""

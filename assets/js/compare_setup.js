@@ -11,7 +11,7 @@ const set = { source: 'scenes', count: 24, name: '' };
 const changed = (column) => Object.entries(PLAIN).some(([name, plain]) => column[name] !== plain);
 const number = (name, low, high, step, label, column, title) => {
   const input = make('input'); Object.assign(input, { type: 'number', min: low, max: high, step, value: column[name] });
-  input.addEventListener('change', () => { const v = Number(input.value); column[name] = Number.isFinite(v) ? v : PLAIN[name]; }); return field(label, input, title);
+  input.addEventListener('change', () => { const v = Number(input.value); column[name] = input.value.trim() && Number.isFinite(v) ? Math.min(high, Math.max(low, v)) : PLAIN[name]; input.value = column[name]; }); return field(label, input, title);
 };
 const chooser = (column, i) => {
   const value = held, known = value.choices.map(([spec]) => spec), options = [...value.choices];
@@ -43,7 +43,7 @@ const card = (column, i) => {
   const system = make('textarea'); system.rows = 2; system.value = column.system; system.maxLength = 8000; system.addEventListener('input', () => { column.system = system.value; line.textContent = said(column); });
   const bits = pick('Weights', [['none', 'as stored'], ['int8', 'int8'], ['nf4', 'nf4']], column.quantization, (v) => { column.quantization = v; line.textContent = said(column); }, 'int8 and nf4 need a CUDA GPU with bitsandbytes; elsewhere the column says so.');
   grid.append(number('temperature', 0, 2, 0.05, 'Temperature', column, '0 is greedy'), number('top_p', 0.05, 1, 0.05, 'Top-p', column), number('seed', 0, 2147483647, 1, 'Seed', column),
-    number('length', 1, 1024, 1, 'Length', column, 'Most tokens of the answer'), number('side_px', 0, 4096, 14, 'Longest side, px', column, 'Pictures are scaled down to it first, where that makes a difference to the checkpoint; 0 leaves them'), bits);
+    number('length', 1, held.longest, 1, held.public ? `Length, up to ${held.longest}` : 'Length', column, `Most tokens of the answer${held.public ? '; this public page allows no more' : ''}`), number('side_px', 0, 4096, 14, 'Longest side, px', column, 'Pictures are scaled down to it first, where that makes a difference to the checkpoint; 0 leaves them'), bits);
   const prompt = field('System', system, 'In place of the system prompt of the chat'); prompt.classList.add('wide'); grid.append(prompt);
   grid.addEventListener('change', () => { line.textContent = said(column); });
   more.open = open.has(i); more.addEventListener('toggle', () => { more.open ? open.add(i) : open.delete(i); }); more.append(line, grid); box.append(head, more); return box;
@@ -91,7 +91,7 @@ const several = () => {
 };
 const offer = (value) => { // what the bench or an address brings: columns and a question that nobody typed
   if (!columns.length || value.asked !== asked) {
-    if (!columns.length || value.fixed) columns = value.columns.map((column) => ({ ...PLAIN, ...column })); // else what was set stays
+    if (!columns.length || value.fixed) columns = value.columns.map((column) => ({ ...PLAIN, ...column, length: Math.min(value.longest, column.length || PLAIN.length) })); // else what was set stays
     if (value.asked !== asked && value.asked) { turn('one'); q.value = value.question; offered = value.question; }
     asked = value.asked; open = new Set(columns.map((column, i) => changed(column) ? i : -1).filter((i) => i >= 0));
   }

@@ -1,8 +1,8 @@
 // Loaded checkpoints as chips: choose, look at, unload. Events: choose {spec}, release {spec}, halt.
-const chip = (item) => {
+const chip = (item, shared) => { // what others use too, nobody unloads
   const node = make('span', 'fv-ck' + (item.chosen ? ' on' : '')), name = button('fv-ck-name', item.name, item.details, () => trigger('choose', { spec: item.spec }));
   name.setAttribute('aria-pressed', item.chosen); node.append(make('span', 'fv-dot ' + item.state), name, make('span', 'fv-quiet', item.memory));
-  if (item.state === 'ready') node.append(button('fv-mini fv-x', '\u00d7', `Unload ${item.name} and free ${item.memory}`, () => trigger('release', { spec: item.spec })));
+  if (item.state === 'ready' && !shared) node.append(button('fv-mini fv-x', '\u00d7', `Unload ${item.name} and free ${item.memory}`, () => trigger('release', { spec: item.spec })));
   return node;
 };
 const progress = ({ text, share }) => {
@@ -11,7 +11,7 @@ const progress = ({ text, share }) => {
 };
 const build = () => {
   const value = props.value, root = one('.fv-chipbar'); root.replaceChildren(); if (!value) return;
-  root.append(...value.items.map(chip));
+  root.append(...value.items.map((item) => chip(item, value.shared)));
   const status = one('.fv-status'); status.replaceChildren(); status.classList.toggle('alert', Boolean(value.error || value.trouble));
   for (const text of [value.error, value.trouble]) if (text) { const node = make('span', 'fv-error', text); node.setAttribute('role', 'alert'); status.append(node); }
   if (value.progress) { status.append(progress(value.progress)); return; }
