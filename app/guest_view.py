@@ -19,8 +19,8 @@ LOGGED = (
     "server, where whoever runs it can read them; other visitors cannot, but for turns whose link you give away."
 )
 UNKEPT = (
-    "Yours are not kept: they are deleted from the server a minute after you close the last page of it in this browser, on an "
-    "open page after 15 minutes in which you do nothing, and when the program ends. Copies of pictures go with the program."
+    "Yours are not kept. The server deletes them a minute after you close this page (the last one, where several are open), "
+    "after 15 minutes in which you do nothing here, and when it stops. Copies of pictures stay in a temporary folder till then."
 )
 NOTHING = "This server keeps no log: all of it is gone when the program ends."
 DELETED = "Delete every session of this browser from the server now? This cannot be undone."

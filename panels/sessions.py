@@ -164,7 +164,8 @@ class _Sessions:
     def compare(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """The comparison a turn belongs to, to be looked at and asked again; any other turn's question for other columns."""
         b, row = self.bench, self.bench.history.run(values[self.chosen]).row
-        group = row.group if row.panel == "compare" else ""
+        known = {held.id for held in b.history.comparisons(row.session, MOST_COMPARISONS)}  # an import brings answers alone
+        group = row.group if row.group in known else ""
         yield {b.state: values[b.state].against(row.id, group), b.tabs: gr.Tabs(selected="compare")}
 
     @told
