@@ -18,7 +18,7 @@ from ._kept import line, meta_of, name_of, write_down
 from ._map_page import MapPage
 from ._overlay import pictures_json
 from ._patches_asked import Question, Turn, placed
-from ._patches_maps import TITLES, Made
+from ._patches_maps import TITLES, Made, place_of
 from .base import Bench
 
 KIND = "patches"
@@ -139,6 +139,11 @@ def page_file(subject: Subject, run: Run, made: Made, picture: str) -> str:
         f"checkpoint: `{subject.vlm.checkpoint.name}`",
         f"measures: {measures}",
         f"unit: {made.unit}; {made.note or 'no note'}",
-        *([f"patches chosen: {', '.join(map(str, made.what['tokens']))}"] if "tokens" in made.what else []),
+        *([_chosen(subject, made.what["tokens"])] if "tokens" in made.what else []),
     ]
     return MapPage(title, parts, facts, placed(subject), made.values, made.unit, subject.prompt.images).text(picture)
+
+
+def _chosen(subject: Subject, tokens: list[int]) -> str:
+    place = place_of(placed(subject), tokens, subject.prompt.images)
+    return f"patches chosen: {place}; tokens {', '.join(map(str, tokens))}"

@@ -3,7 +3,7 @@ const agreeView = (pictures) => {
   const node = make('section', 'fv-agree'), grid = make('div', 'fv-agree-maps'), table = make('div', 'fv-agree-table'), busy = make('div', 'fv-busy');
   node.append(make('h3', '', 'Agreement of methods'), busy, grid, table);
   const add = (m, map, look) => {
-    const box = make('figure', 'fv-agree-map'), heat = heatmap(pictures, { label: m.title, raster: 160 }), scale = scaleOf([map.scores], look.how, map.signed);
+    const box = make('figure', 'fv-agree-map'), heat = heatmap(pictures, { label: m.title, raster: 160, small: true }), scale = scaleOf([map.scores], look.how, map.signed);
     heat.show({ scores: map.scores, signed: map.signed, unit: map.unit, scale, opacity: look.opacity, smooth: look.smooth });
     const range = make('p', 'fv-quiet', `${digits(scale.low)} to ${digits(scale.high)} ${map.unit}`);
     box.title = `${m.measures} ${map.note}`; box.append(heat.node, make('figcaption', '', m.title), range); grid.append(box);

@@ -40,7 +40,8 @@ const mapSide = () => {
   const left = make('div', 'fv-look-left'), tools = make('div', 'fv-look-tools'), acts = make('div', 'fv-actions');
   const toggled = (cell, more) => more ? [...new Set([...chosen, cell])] : chosen.length === 1 && chosen[0] === cell ? [] : [cell];
   const region = (cells, e) => select(e.shiftKey ? [...new Set([...chosen, ...cells])] : cells);
-  p.heat = heatmap(view.pictures, { label: 'Map', region, pick: (cell, e) => select(toggled(cell, e.shiftKey)), hover: hovered });
+  const alone = (k) => { for (const heat of [p.heat, ...p.three.map((one) => one.heat)]) heat.only(k); };
+  p.heat = heatmap(view.pictures, { label: 'Map', alone, region, pick: (cell, e) => select(toggled(cell, e.shiftKey)), hover: hovered });
   p.title = make('h3', 'fv-map-title'); p.note = make('p', 'fv-quiet fv-map-note'); p.note.title = 'Image attention: the share of the word\u2019s attention that falls on the picture';
   p.scale = make('div'); p.readout = make('p', 'fv-quiet fv-readout'); p.readout.setAttribute('role', 'status');
   p.main = make('div', 'fv-map'); p.main.append(p.heat.node, p.scale); p.pair = make('div', 'fv-three'); p.pair.hidden = true;
@@ -50,7 +51,7 @@ const mapSide = () => {
     p.readout.textContent = cell < 0 ? '' : `${p.heat.where(cell)}: ${each().join(' \u00b7 ')}`;
   };
   p.three = ['A', 'B', 'A minus B'].map((name) => {
-    const box = make('figure', 'fv-third'), heat = heatmap(view.pictures, { label: name, raster: 320, hover: readThree });
+    const box = make('figure', 'fv-third'), heat = heatmap(view.pictures, { label: name, raster: 320, alone, hover: readThree });
     const one = { title: make('figcaption'), note: make('p', 'fv-quiet'), heat, scale: make('div') };
     box.append(one.title, one.note, one.heat.node, one.scale); p.pair.append(box); return one;
   });
@@ -76,8 +77,9 @@ const choiceSide = () => {
   const layer = field('Layer', p.layer), head = field('Head', p.head); layer.append(p.layerText); head.append(p.headText);
   const asked = view.things.map((t, i) => t.asked ? i : -1).filter((i) => i >= 0), options = [['[]', 'image attention']], seen = new Set();
   const offer = (things, text) => { const value = JSON.stringify(things); if (!seen.has(value)) { seen.add(value); options.push([value, text]); } };
-  if (asked.length) offer(asked, `share on the ${asked.map((i) => view.things[i].name).join(', the ')}: asked about`);
-  view.things.forEach((t, i) => offer([i], `share on the ${t.name}`));
+  if (asked.length) offer(asked, `share on the ${[...new Set(asked.map((i) => view.things[i].name))].join(', the ')}: asked about`);
+  const within = (t) => view.pictures.length > 1 ? `, ${view.pictures[t.picture].label}` : '';
+  view.things.forEach((t, i) => offer([i], `share on the ${t.name}${within(t)}`));
   p.target = pick(options, '[]', () => { const things = JSON.parse(p.target.value); p.heat.frame(view.things.filter((t, i) => things.includes(i))); overview(); });
   p.target.hidden = options.length === 1; p.target.setAttribute('aria-label', 'What the figure of layers and heads shows');
   p.overview = overviewFigure(view.layers, view.heads, chooseHead);

@@ -28,7 +28,7 @@ const pictures = (images) => {
     link.href = image.url; link.target = '_blank'; link.rel = 'noopener';
     const img = make('img'); img.src = image.url; img.alt = image.name || 'attached picture'; img.loading = 'lazy';
     img.addEventListener('load', () => { const box = scrollBox(); if (nearEnd(box)) toEnd(box); });
-    link.append(img); row.append(link);
+    link.append(img); if (image.frame) link.append(make('span', 'fv-quiet', image.name)); row.append(link);
   }
   return row;
 };

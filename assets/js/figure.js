@@ -16,21 +16,30 @@ const wrapped = (text, most = 92) => {
   }
   return lines;
 };
+const sumsInWords = (heat) => heat.sums().map((_, k) => heat.spots[k].picture.time_s === null ? '' : heat.when.words(k)).filter(Boolean).join('; ') + '.';
 // One map with its heading, colour bar and notes, from y on: [nodes, the y below it].
 const drawnMap = (heat, { title, note, scale, signed, unit }, top) => {
   const nodes = [], write = (text, size, weight = 400) => { top += LINE; nodes.push(svgNode('text', { x: MARGIN, y: top - 4, 'font-size': size, 'font-weight': weight, fill: '#1e293b' }, text)); };
   write(title, 15, 600); for (const line of wrapped(note)) if (line) write(line, 12);
-  for (const spot of heat.spots) {
-    const [w, h] = spot.picture.size, width = FIGURE_WIDTH - 2 * MARGIN, height = width * h / w, times = width / w;
-    const group = svgNode('g', { transform: `translate(${MARGIN} ${top + 4})` }), place = { x: 0, y: 0, width, height, preserveAspectRatio: 'none' };
+  const named = heat.spots.length > 1 || heat.when, shownSpots = heat.inView(), columns = shownSpots.length > 3 ? 3 : shownSpots.length > 1 ? 2 : 1;
+  const whole = FIGURE_WIDTH - 2 * MARGIN, width = (whole - 12 * (columns - 1)) / columns; let row = 0;
+  if (heat.when && scale) {
+    const [bars, tall] = heat.when.drawn(whole), group = svgNode('g', { transform: `translate(${MARGIN} ${top + 8})` }); group.append(...bars); nodes.push(group); top += tall + 4;
+    for (const line of wrapped(`Above: the map\u2019s sum on each frame, along time. ${sumsInWords(heat)}`)) write(line, 12);
+  }
+  shownSpots.forEach((spot, i) => {
+    const [w, h] = spot.picture.size, height = width * h / w, times = width / w, left = MARGIN + i % columns * (width + 12), name = named ? LINE : 0;
+    if (name) nodes.push(svgNode('text', { x: left, y: top + LINE - 2, 'font-size': 12, fill: '#1e293b' }, spot.caption));
+    const group = svgNode('g', { transform: `translate(${left} ${top + 4 + name})` }), place = { x: 0, y: 0, width, height, preserveAspectRatio: 'none' };
     const picture = asData(spot.frame.querySelector('img'), Math.min(w, 1024), Math.round(Math.min(w, 1024) * h / w)), drawn = asData(spot.canvas, spot.canvas.width, spot.canvas.height);
     group.append(svgNode('image', { ...place, href: picture }), svgNode('image', { ...place, href: drawn, style: 'image-rendering: pixelated' }));
     const inner = svgNode('g', { transform: `scale(${times})`, fill: 'none', 'stroke-width': 1.5 / times, stroke: '#fff' });
     for (const line of spot.svg.querySelectorAll('.fv-line:not(.cursor):not(.band)')) {
       const copy = line.cloneNode(); copy.removeAttribute('class'); copy.setAttribute('stroke', getComputedStyle(line).stroke); inner.append(copy);
     }
-    group.append(inner); nodes.push(group); top += height + 12;
-  }
+    group.append(inner); nodes.push(group); row = Math.max(row, height + 12 + name);
+    if (i % columns === columns - 1 || i === shownSpots.length - 1) { top += row; row = 0; }
+  });
   if (!scale) return [nodes, top];
   const stops = svgNode('linearGradient', { id: `ramp-${signed ? 'two' : 'one'}` });
   RAMPS[signed ? 1 : 0].forEach((c, i) => { if (i % 15 === 0) stops.append(svgNode('stop', { offset: i / 255, 'stop-color': `rgb(${c})` })); });

@@ -2,12 +2,14 @@
 //
 //   floats(base64)                              -> Float32Array, as `_overlay.py` packs it
 //   scaleOf([scores, ...], how, signed)         -> {low, high, text}; how is 'linear' or 'percentile'; several maps share one scale
-//   heatmap(pictures, {label, raster, pick, region, hover}) -> map; put `map.node` into the page. `pictures` is what
-//       `_overlay.pictures_view` gives: [{url, name, size: [w, h], views: [{box, rows, cols, name}]}]. Cells are numbered
+//   heatmap(pictures, {label, raster, pick, region, hover, small, alone}) -> map; put `map.node` into the page. `pictures` is what
+//       `_overlay.pictures_view` gives: [{url, name, label, time_s, size: [w, h], views: [{box, rows, cols, name}]}]. Cells are numbered
 //       through all views of all pictures, row by row. `pick(cell)` is a click or Enter, `region(cells)` a drag,
 //       `hover(cell or -1, keys?)` where pointer or keyboard cursor is; `keys` says whether Shift was held, undefined for a pointer.
 //       `start()` is the cell that arrow keys set out from; without it, the highest. A finger scrolls the page as everywhere;
-//       where one can be used, a button under the pictures makes it draw regions instead.
+//       where one can be used, a button under the pictures makes it draw regions instead. Over frames of a video stands
+//       what the map comes to on each (frames.js); choosing one shows it alone and tells `alone(k)`, -1 for all.
+//   map.only(k)                                 shows the k-th picture alone, -1 all
 //   map.show({scores, scale, signed, unit, opacity, smooth})  paints scores [cells]; NaN where no token looks
 //   map.show({colours, tell, opacity})           paints colours [cells * 3], 0 to 1; `tell(cell)` says what one is
 //   map.mark(kind, cells)                       frames cells; kinds: 'sink', 'chosen'
@@ -146,10 +148,16 @@ const heatmap = (pictures, options = {}) => {
     img.src = picture.url; img.alt = ''; img.draggable = false; canvas.width = plan.W; canvas.height = plan.H; frame.style.setProperty('--aspect', picture.size[0] / picture.size[1]);
     const svg = shape('svg', { viewBox: `0 0 ${picture.size[0]} ${picture.size[1]}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' });
     frame.append(img, canvas, svg); figure.append(frame);
-    if (pictures.length > 1) figure.append(make('figcaption', 'fv-quiet', `Picture ${k + 1}${picture.name ? ': ' + picture.name : ''}`));
+    const frameOf = picture.time_s !== null, called = picture.label.replace(/^./, (c) => c.toUpperCase()), caption = frameOf || !picture.name ? called : `${called}: ${picture.name}`;
+    if (pictures.length > 1 || frameOf) figure.append(make('figcaption', 'fv-quiet', caption));
     node.append(figure);
-    return { picture, plan, frame, canvas, svg, context: canvas.getContext('2d') };
+    return { picture, plan, figure, frame, canvas, svg, caption, context: canvas.getContext('2d') };
   });
+  let alone = -1;
+  const inView = () => spots.filter((_, k) => alone < 0 || k === alone);
+  const repaint = (some) => some.map((spot) => (shownNow.colours ? tint : paint)(spot.context, spot.plan, shownNow));
+  const when = frameStrip(pictures, { small: options.small, choose: (k) => { map.only(k); if (options.alone) options.alone(k); } });
+  if (when) { when.node.hidden = true; node.prepend(when.node); }
   const rect = ([x0, y0, x1, y1], kind) => [shape('rect', { x: x0, y: y0, width: x1 - x0, height: y1 - y0, class: 'fv-halo' }), shape('rect', { x: x0, y: y0, width: x1 - x0, height: y1 - y0, class: 'fv-line ' + kind })];
   // The outer edge of some cells: no line between two of them.
   const edge = (chosen, k, [w, h], kind) => {
@@ -175,7 +183,7 @@ const heatmap = (pictures, options = {}) => {
   });
   const where = (cell) => {
     const { picture, view, row, col } = cells[cell], parts = [];
-    if (pictures.length > 1) parts.push(`picture ${picture + 1}`);
+    if (pictures.length > 1) parts.push(pictures[picture].label);
     if (pictures[picture].views.length > 1) parts.push(view.name);
     return [...parts, `row ${row + 1}, column ${col + 1}`].join(', ');
   };
@@ -237,18 +245,29 @@ const heatmap = (pictures, options = {}) => {
     } else if (e.key === 'Enter' && cursor >= 0 && options.pick) { options.pick(cursor, e); e.preventDefault(); }
   });
   node.addEventListener('blur', () => move(-1));
-  const top = () => { let best = 0; if (shownNow && shownNow.scores) shownNow.scores.forEach((v, i) => { if (v > shownNow.scores[best] || !Number.isFinite(shownNow.scores[best])) best = i; }); return best; };
+  const top = () => { const seen = (i) => alone < 0 || cells[i].picture === alone; let best = Math.max(0, cells.findIndex((_, i) => seen(i)));
+    if (shownNow && shownNow.scores) shownNow.scores.forEach((v, i) => { if (seen(i) && (v > shownNow.scores[best] || !Number.isFinite(shownNow.scores[best]))) best = i; });
+    return best;
+  };
   const map = {
     node, words, where, cells,
     show(values) {
       shownNow = { opacity: 0.7, smooth: false, signed: false, unit: '', ...values };
-      map.unseen = spots.map((spot) => (shownNow.colours ? tint : paint)(spot.context, spot.plan, shownNow)).some(Boolean);
+      repaint(inView());
+      if (when) { when.node.hidden = !shownNow.scores || !shownNow.unit; if (!when.node.hidden) when.show(map.sums(), shownNow); }
       const highest = shownNow.colours ? '' : ` Highest: ${words(top())}.`;
       node.setAttribute('aria-label', `${options.label || 'Heat map'}.${highest} Arrow keys read single patches.`);
     },
+    sums() { // of what is shown, by picture
+      const found = pictures.map(() => 0); shownNow.scores.forEach((v, i) => { if (v === v) found[cells[i].picture] += v; }); return found;
+    },
+    only(k) {
+      alone = k; node.classList.toggle('alone', k >= 0); spots.forEach((spot, i) => { spot.figure.hidden = k >= 0 && i !== k; });
+      if (when) when.mark(k); if (shownNow) repaint(inView());
+    },
     mark(kind, chosen) { marks[kind] = chosen; lines(); },
     frame(boxes) { frames = boxes; lines(); },
-    spots,
+    spots, inView, when,
   };
   lines(); return map;
 };

@@ -7,7 +7,7 @@ const gallery = (images) => {
   if (images.length === 1) return [figure];
   const strip = make('div', 'fv-strip'); strip.setAttribute('role', 'group'); strip.setAttribute('aria-label', 'Pictures of this conversation');
   images.forEach((other, i) => {
-    const pick = button('fv-thumb' + (i === at ? ' on' : ''), '', `Picture ${i + 1}`, () => { at = i; build(); element.querySelectorAll('.fv-thumb')[i].focus(); });
+    const pick = button('fv-thumb' + (i === at ? ' on' : ''), '', other.frame ? other.name : `Picture ${i + 1}`, () => { at = i; build(); element.querySelectorAll('.fv-thumb')[i].focus(); });
     const small = make('img'); small.src = other.url; small.alt = ''; pick.setAttribute('aria-pressed', i === at); pick.append(small); strip.append(pick);
   });
   return [figure, strip];
