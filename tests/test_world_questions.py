@@ -11,8 +11,7 @@ from itertools import product
 import pytest
 from world_reader import phrases, words_of
 
-from studies.world import questions
-from studies.world.phrases import MARGIN, POPULAR, absent, names, on_side
+from studies.world.phrases import MARGIN, POPULAR, absent, article, names, on_side, plural
 from studies.world.questions import MAKERS, ask, follow
 from studies.world.scene import COLOUR_WEIGHTS, COLOURS, NEVER_TRAINED, SHAPE_WEIGHTS, SHAPES, Scene, Thing, make_scene
 from studies.world.splits import trained_seed
@@ -202,12 +201,12 @@ def test_an_unknown_kind_is_refused():
 
 
 def test_words_for_things_follow_english():
-    assert [questions.article(words) for words in ("red ring", "orange ring", "object")] == [
+    assert [article(words) for words in ("red ring", "orange ring", "object")] == [
         "a red ring",
         "an orange ring",
         "an object",
     ]
-    assert [questions.plural(words) for words in ("red cross", "circle", "blue object")] == [
+    assert [plural(words) for words in ("red cross", "circle", "blue object")] == [
         "red crosses",
         "circles",
         "blue objects",

@@ -6,7 +6,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .questions import Question, article
+from .asking import Question
+from .phrases import article
 from .scene import COLOURS, NEVER_TRAINED, SHAPES, Scene
 from .wordings import as_typed
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 
-from .questions import Question
+from .asking import Question
 from .wordings import as_typed
 
 KNOWS = "shapes, colors, sizes, textures, counts, places and text"
