@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -17,7 +18,7 @@ from fakes import picture
 from app import shell
 from app.history import History
 from app.store import Store
-from model import Core, Options, Prompt, ask, open_picture, parse_spec
+from model import Core, Options, Prompt, WorkbenchError, ask, open_picture, parse_spec
 from model.boxes import Box
 from model.errors import InputError, OptionsError
 from model.grid import ImageGrid, View
@@ -33,7 +34,7 @@ from panels._compare_heat import EVEN, HeatTable, side_by_side
 from panels._compare_page import ComparePage
 from panels._compare_pairs import boxes_view, pair_views
 from panels._compare_run import Heard, kept_spent, run, veiled
-from panels._compare_set import picture_named, set_view
+from panels._compare_set import Several, picture_named, set_view
 from panels._compare_view import Answer, live_view, logged_answer, whole_view
 from panels._compare_votes import cast_vote, votes_view
 from panels._html import PictureUrls
@@ -485,6 +486,81 @@ def test_a_question_set_lists_first_what_one_alone_got_right(table: Table) -> No
     assert sorted(row["index"] for row in view["rows"]) == [1, 2, 3, 4, 5, 6]
     with pytest.raises(Exception, match="cannot be opened from a page"):
         picture_named("/etc/passwd")
+
+
+def page_of(table: Table) -> ComparePage:
+    """A page whose components are their names."""
+    parts: list[Any] = ["setup", "stage", "error", "group", "runs", "seen"]
+    table.bench.state, table.bench.remembered = "state", "remembered"  # type: ignore[assignment]
+    return ComparePage(table.bench, PictureUrls(), *parts)
+
+
+def set_asked(table: Table, **given: Any) -> list[dict[Any, Any]]:
+    """What the page is told when a question set is sent."""
+    event = SimpleNamespace(**({"columns": [TINY, STAGE], "source": "typed", "text": "", "name": "", "count": 2} | given))
+    values = {"state": SessionState(table.session, TINY, table.turn), "runs": {}}
+    return list(Several(page_of(table)).ask(values, event))
+
+
+def refused_from(core: Core, monkeypatch: pytest.MonkeyPatch, call: int) -> None:
+    """The core refuses its `call`th comparison and those after it, as a public page does with those who ask too often."""
+    made, asked = core.side_by_side, []
+
+    def refusing(*given: Any, **more: Any) -> Iterator[Any]:
+        asked.append(given)
+        if len(asked) >= call:
+            raise WorkbenchError("That is more than 60 calls in 60 s. Try again in 10 s.")
+        yield from made(*given, **more)
+
+    monkeypatch.setattr(core, "side_by_side", refusing)
+
+
+def test_a_comparison_refused_at_the_door_leaves_nothing_in_the_log(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [held.id for held in table.history.comparisons(table.session)]
+    refused_from(table.core, monkeypatch, 1)
+    for blind in (False, True):
+        with pytest.raises(WorkbenchError, match="more than 60 calls"):
+            table.compare(blind=blind)
+    assert [held.id for held in table.history.comparisons(table.session)] == before
+
+
+def test_a_set_that_is_cut_short_keeps_its_table_and_says_why(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = len(table.history.comparisons(table.session))
+    refused_from(table.core, monkeypatch, 3)
+    *_, last = set_asked(table, text=f"{HEART} | pink\nHow many objects are there?\nWhat is it?")
+    view = last["stage"]
+    assert [row["question"] for row in view["rows"]] != []
+    assert len(view["rows"]) == 2
+    assert view["notes"] == ["Stopped after 2 of 3 questions. That is more than 60 calls in 60 s. Try again in 10 s."]
+    assert (view["running"], last["setup"], last["runs"]) == (False, {"running": False}, {})
+    assert len(table.history.comparisons(table.session)) == before + 2
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"source": "scenes", "count": 49}, "49 questions were asked for; choose 2 to 48"),
+        ({"source": "scenes", "count": 10**9}, "choose 2 to 48"),
+        ({"text": "What?\n" * 49}, "more than 48 questions"),
+        ({"text": "x" * 100_001}, "100,001 characters; at most 100,000"),
+        ({"text": "x" * 4_000_001}, "at most 4,000,000 are read"),
+        ({"source": "file", "text": json.dumps([{"question": "What?"}] * 49)}, "more than 48 questions"),
+        ({"source": "file", "text": json.dumps([{"question": "What?", "image": [f"{i}" for i in range(385)]}])}, "more than 384"),
+        ({"source": "file", "text": json.dumps([{"question": "What?", "image": "/etc/passwd"}])}, "cannot be opened from a page"),
+        ({"source": "/etc/passwd"}, "Questions come from"),
+        ({"columns": [TINY] * 5, "text": "What?"}, "2 to 4 columns; 5 were given"),
+        ({"columns": ["/etc", "somebody/other"], "text": "What?"}, "not on offer"),
+    ],
+)  # fmt: skip
+def test_a_set_that_is_too_large_for_a_public_page_is_a_sentence(
+    table: Table, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], words: str
+) -> None:
+    monkeypatch.setattr(table.bench, "public", True)
+    monkeypatch.setattr("panels._compare_set.scene_part", lambda number: PART)
+    before = len(table.history.comparisons(table.session))
+    steps = set_asked(table, **given)
+    assert words in steps[-1]["error"].value
+    assert len(table.history.comparisons(table.session)) == before
 
 
 # --- the API, and what opens the tab -------------------------------------------------------------

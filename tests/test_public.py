@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import gc
 import http.server
 import json
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from gradio.context import LocalContext
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
-from program import ROOT, Program, soon_true
+from program import ROOT, Program, free_port, soon_true
 
 from app.door import Door, Limits, address_of
 from app.gate import MOST_BODY_BYTES
+from app.guest_log import GuestLog
 from app.guests import Guests
 from app.history import History
+from app.serve import launch
+from app.settings import Settings
+from app.shell import build_demo
 from app.store import Store
-from model import Options, WorkbenchError, ask, from_image
+from model import Core, Options, WorkbenchError, ask, from_image, parse_spec
+from model.errors import InputError
+from panels import _settings
+from panels.base import Bench, SessionState
 from studies.world.files import to_png
 from studies.world.scene import make_scene
 from studies.world.splits import held_out_seed
@@ -195,6 +204,171 @@ def _stream(public: Program, session: str) -> str:
             if '"process_completed"' in said[-1] or '"close_stream"' in said[-1] or '"unexpected_error"' in said[-1]:
                 break
     return "".join(said)
+
+
+class TestComparing:
+    """Compare, attacked by its endpoints, its functions and its events."""
+
+    DUEL = "okapi4712"
+
+    @pytest.fixture(scope="class")
+    def duel(self, public: Program, scene: dict[str, Any]) -> dict[str, Any]:
+        """A blind comparison of another program, which waits for its vote."""
+        client = Client(public.url, verbose=False, analytics_enabled=False)
+        columns = ["tiny-llava", {"spec": "tiny-llava", "temperature": 1.5, "seed": 5}]
+        given = {"question": f"What color is the heart? {self.DUEL}", "columns": columns, "images": [scene], "blind": True}
+        return client.predict(**given, api_name="/compare_ask") | {"client": client}
+
+    def test_a_comparison_of_others_is_not_told_voted_on_or_counted(
+        self, public: Program, duel: dict[str, Any], attacker: Client
+    ) -> None:
+        group, own = duel["group"], attacker.predict(question="Hello?", api_name="/chat_ask")["session"]
+        for session in ("", own):
+            said = [
+                refused(public, attacker, "/compare_vote", group=id, outcome="A", session=session) for id in (group, "0" * 28)
+            ]
+            assert said[0] == said[1], "whether there is one is not told"
+            assert "There is no such comparison." in said[0]
+            results = attacker.predict(session=session, api_name="/compare_results")
+            assert (results["votes"], results["columns"], results["by_kind"]) == (0, [], {})
+        for name, given in (
+            ("/compare_vote", {"group": group, "outcome": "A"}), ("/compare_results", {}), ("/compare_ask", {"question": "Hi"}),
+        ):  # fmt: skip
+            assert "There is no session 'guessed'" in refused(public, attacker, name, **given, session="guessed")
+        assert public.history.comparison(group).sealed
+        assert public.history.votes(duel["session"]) == []
+        assert attacker.predict(query=self.DUEL, api_name="/sessions_search") == []
+
+    def test_its_own_maker_is_not_told_either_before_the_vote(self, public: Program, duel: dict[str, Any]) -> None:
+        client, held = duel["client"], public.history.comparison(duel["group"])
+        rows = client.predict(query=self.DUEL, api_name="/sessions_search")
+        assert [(row["checkpoint"], row["new_tokens"], row["started_at"]) for row in rows] == [
+            ("hidden until the vote", None, held.created_at)] * 2  # fmt: skip
+        for side in held.columns:
+            for name, more in (("/attention_trace", {}), ("/attention_map", {"method": "attention"}), ("/patches_similar", {})):
+                assert "waits for its vote" in refused(public, client, name, run_id=side.run, **more)
+        assert not any(word in json.dumps(duel["columns"]) for word in ("tiny", "temperature", *(s.run for s in held.columns)))
+
+    def test_its_functions_draw_nothing_of_others(self, public: Program, duel: dict[str, Any]) -> None:
+        runs, tried = [side.run for side in public.history.comparison(duel["group"]).columns], 0
+        open_ = duel["client"].predict(question=f"Hello? {self.DUEL}", session=duel["session"], api_name="/compare_ask")
+        for ids in (runs, [column["run_id"] for column in open_["columns"]]):
+            for component in config(public)["components"]:
+                for name in component["props"].get("server_fns") or ():
+                    data = {"what": "heat", "runs": ids, "run": ids[0], "words": [[0], [0]], "method": "attention", "key": "k"}
+                    body = {"session_hash": "nobody", "component_id": component["id"], "fn_name": name, "data": data}
+                    status, text = got(public, "gradio_api/component_server", body)
+                    assert (status, "scores" in text, self.DUEL in text) == (200, False, False), text[:300]
+                    tried += 1
+        assert tried >= 20
+        count = "SELECT count(*) AS n FROM artifacts a JOIN runs r ON r.id = a.run_id WHERE r.session_id = ? AND a.kind = 'heat'"
+        assert public.history.store.read(count, [duel["session"]]) == [{"n": 0}]
+
+    def test_no_event_of_the_page_opens_votes_on_or_reveals_it(self, public: Program, duel: dict[str, Any]) -> None:
+        """As one page: first it opens with the comparison in its address, then sends every event there is."""
+        group, address = duel["group"], f"gradio_api/queue/join?compare={duel['group']}&a=/etc&b=somebody/other"
+        dependencies = [one for one in config(public)["dependencies"] if one.get("backend_fn") is not False]
+        opening = [one for one in dependencies if any(target[1] == "load" for target in one["targets"])]
+        after = [one for one in dependencies if one.get("trigger_after") in {first["id"] for first in opening}]
+        assert opening
+        assert after
+        said = []
+        for one in (*opening, *after, *dependencies):
+            if one.get("api_name") in ("chat_ask", "compare_ask"):
+                continue
+            event = {"run": group, "group": group, "outcome": "A", "reasons": [], "waited_ms": 1, "letter": "A", "kind": "",
+                     "blind": False, "action": "compare", "name": "x"}  # fmt: skip
+            body = {"data": [None] * len(one["inputs"]), "fn_index": one["id"], "session_hash": "spying", "event_data": event,
+                    "trigger_id": one["targets"][0][0] if one["targets"] else None}  # fmt: skip
+            status, text = got(public, address, body)
+            said.append(_stream(public, "spying") if status == 200 else text)
+            assert self.DUEL not in said[-1]
+        assert len(said) > 50
+        assert any("There is no such comparison" in text for text in said), "the address was read"
+        assert public.history.comparison(group).sealed
+        assert public.history.votes(duel["session"]) == []
+
+    def test_checkpoints_are_not_typed_in_and_no_folder_is_looked_for(self, public: Program, attacker: Client) -> None:
+        wanted = [
+            "/etc",
+            "/no/such/folder",
+            str(public.data),
+            "somebody/other",
+            "tiny-llava:nf4",
+            "tiny-llava@main",
+            "assets/checkpoints/tiny-llava-stage1/",
+        ]
+        for spec in wanted:
+            columns = ["tiny-llava", {"spec": spec}]
+            made = attacker.predict(question="Hello?", columns=columns, api_name="/compare_ask")
+            first, second = made["columns"]
+            assert (bool(first["text"]), first["error"]) == (True, "")
+            most = "is not on offer: on a public page only the checkpoints listed can be used."
+            assert second["error"].replace(repr(spec), "SPEC") == f"SPEC {most} Run Fovea yourself to load others."
+            made = attacker.predict(question="Hello?", columns=columns, blind=True, api_name="/compare_ask")
+            assert any("not on offer" in column["error"] for column in made["columns"]), "a failed blind one is told whole"
+        nf4 = [{"spec": "tiny-llava", "quantization": "nf4"}, "tiny-llava"]
+        assert "not on offer" in attacker.predict(question="Hi", columns=nf4, api_name="/compare_ask")["columns"][0]["error"]
+
+    @pytest.mark.parametrize(
+        ("given", "words"),
+        [
+            ({"columns": ["tiny-llava"] * 5}, "2 to 4 columns; 5 were given"),
+            ({"columns": [f"x{i}" for i in range(500)]}, "2 to 4 columns; 500 were given"),
+            ({"columns": ["tiny-llava"]}, "2 to 4 columns; 1 were given"),
+            ({"columns": "tiny-llava"}, "2 to 4 columns; no were given"),
+            ({"columns": {"spec": "tiny-llava"}}, "2 to 4 columns; no were given"),
+            ({"columns": ["tiny-llava", {"spec": {"spec": "x"}}]}, "names no checkpoint"),
+            ({"columns": ["tiny-llava", {"spec": "tiny-llava", "system": "x" * 8001}]}, "at most 8,000 characters"),
+            ({"columns": ["tiny-llava", {"spec": "tiny-llava", "side_px": 10**9}]}, "28 to 4096 px"),
+            ({"columns": ["tiny-llava", {"spec": "tiny-llava", "length": 10**9}]}, "Length is 1000000000"),
+            ({"columns": ["tiny-llava", {"spec": "tiny-llava", "seed": -1}]}, "Seed is -1"),
+            ({"question": "x" * 100_001}, "100,001 characters; at most 100,000 are read"),
+            ({"question": " "}, "The question is empty"),
+        ],
+    )  # fmt: skip
+    def test_what_is_too_much_is_a_sentence(self, public: Program, attacker: Client, given: dict[str, Any], words: str) -> None:
+        before = public.history.store.read("SELECT count(*) AS n FROM comparisons")
+        assert words in refused(public, attacker, "/compare_ask", **({"question": "Hi"} | given))
+        assert public.history.store.read("SELECT count(*) AS n FROM comparisons") == before
+
+    def test_a_column_that_asks_for_too_many_tokens_or_pictures_says_so(
+        self, public: Program, attacker: Client, scene: dict[str, Any]
+    ) -> None:
+        long = {"spec": "tiny-llava", "length": 513}
+        made = attacker.predict(question="Hello?", columns=[long, "tiny-llava"], api_name="/compare_ask")
+        assert made["columns"][0]["error"] == "Length is 513; at most 512 on this public page. Lower it."
+        assert made["columns"][1]["text"]
+        assert "at most 8" in refused(public, attacker, "/compare_ask", question="What?", images=[scene] * 9)
+
+    @pytest.mark.parametrize(
+        ("given", "words"),
+        [
+            ({"outcome": "C"}, "one of A, B, tie, bad"),
+            ({"outcome": "A" * 9000}, "one of A, B, tie, bad"),
+            ({"outcome": "A", "reasons": ["correct"] * 21}, "Choose some of those shown"),
+            ({"outcome": "A", "reasons": [["correct"]]}, "Choose some of those shown"),
+            ({"outcome": "A", "reasons": {"correct": 1}}, "Give a list of their names"),
+            ({"outcome": "A", "reasons": ["<script>"]}, "no reason"),
+        ],
+    )
+    def test_what_is_no_vote_is_a_sentence(
+        self, public: Program, duel: dict[str, Any], given: dict[str, Any], words: str
+    ) -> None:
+        named = {"group": duel["group"], "session": duel["session"]}
+        assert words in refused(public, duel["client"], "/compare_vote", **named, **given)
+        assert public.history.comparison(duel["group"]).sealed
+
+    def test_a_blind_vote_is_final_and_counts_for_its_session_alone(
+        self, public: Program, duel: dict[str, Any], attacker: Client
+    ) -> None:
+        """Last of these: it unseals."""
+        named = {"group": duel["group"], "session": duel["session"]}
+        told = duel["client"].predict(**named, outcome="A", reasons=["correct"], api_name="/compare_vote")
+        assert {column["label"] for column in told["columns"]} == {"tiny-llava", "tiny-llava, temperature 1.5, seed 5"}
+        assert "It stays as it is" in refused(public, duel["client"], "/compare_vote", **named, outcome="B")
+        assert duel["client"].predict(session=duel["session"], api_name="/compare_results")["votes"] == 1
+        assert attacker.predict(api_name="/compare_results")["votes"] == 0
 
 
 class TestFiles:
@@ -406,18 +580,164 @@ class TestDoor:
         assert address_of(peer, forwarded) == address
 
 
-def test_what_is_not_to_be_kept_goes(tmp_path: Path) -> None:
-    """An hour after the last turn; at once where the program begins or ends. Others' stays."""
-    store = Store(tmp_path)
-    history, guests = History(store), Guests(store)
-    sessions = [history.new_session() for _ in range(3)]
-    with store.write() as db:
-        for session, owner in zip(sessions, ("a", "b", "a"), strict=True):
-            db.execute("UPDATE sessions SET owner = ? WHERE id = ?", [owner, session])
-        db.execute("INSERT INTO guests (id, kept) VALUES ('a', 0), ('b', 1)")
-        db.execute("UPDATE sessions SET started_at = '2020-01-01T00:00:00+00:00' WHERE id IN (?, ?)", sessions[:2])
-    assert guests.sweep() == 1
-    assert {one.id for one in history.sessions()} == set(sessions[1:])
-    assert guests.sweep(0) == 1
-    assert [one.id for one in history.sessions()] == [sessions[1]]
-    store.close()
+class Page:
+    """Stands for what Gradio holds of a page, by which the server knows it."""
+
+    def __init__(self, guests: Guests, key: str) -> None:
+        self.guests = guests
+        self(guests.enter, key)
+
+    def __call__(self, done: Callable[..., Any], *given: Any) -> Any:
+        LocalContext.blocks_config.set(self)
+        try:
+            return done(*given)
+        finally:
+            LocalContext.blocks_config.set(None)
+
+
+class TestWhatIsNotToBeKept:
+    ANNA, BERT = "a" * 32, "b" * 32
+
+    @pytest.fixture
+    def now(self) -> list[float]:
+        return [1000.0]
+
+    @pytest.fixture
+    def guests(self, tmp_path: Path, now: list[float]) -> Iterator[Guests]:
+        store = Store(tmp_path)
+        yield Guests(store, lambda: now[0])
+        store.close()
+
+    @staticmethod
+    def begun(page: Page, kept: bool = False) -> str:
+        """A session of that page's visitor."""
+        page(page.guests.keep, kept)
+        log = GuestLog(History(page.guests.store), page.guests)
+        return page(log.new_session)
+
+    @staticmethod
+    def there(guests: Guests) -> set[str]:
+        return {session.id for session in History(guests.store).sessions()}
+
+    def test_it_goes_a_minute_after_the_last_page_is_closed(self, guests: Guests, now: list[float]) -> None:
+        first, second, other = (Page(guests, key) for key in (self.ANNA, self.ANNA, self.BERT))
+        mine, others = self.begun(first), self.begun(other, kept=True)
+        first(guests.leave)
+        other(guests.leave)
+        now[0] += 300
+        assert guests.sweep() == 0, "another tab is open"
+        second(guests.leave)
+        now[0] += 59.9
+        assert guests.sweep() == 0
+        now[0] += 0.1
+        assert guests.sweep() == 1
+        assert self.there(guests) == {others}
+        assert mine != others
+
+    def test_a_reload_keeps_it_whichever_is_heard_first(self, guests: Guests, now: list[float]) -> None:
+        """The old page is heard to close before the new one opens, or after."""
+        old = Page(guests, self.ANNA)
+        mine = self.begun(old)
+        old(guests.leave)
+        now[0] += 5
+        new = Page(guests, self.ANNA)
+        now[0] += 120
+        assert guests.sweep() == 0
+        third = Page(guests, self.ANNA)
+        new(guests.leave)
+        now[0] += 120
+        assert guests.sweep() == 0
+        assert self.there(guests) == {mine}
+        third(guests.leave)
+        now[0] += 60
+        assert guests.sweep() == 1
+
+    def test_a_page_that_lost_its_connection_and_asks_again_is_open(self, guests: Guests, now: list[float]) -> None:
+        page = Page(guests, self.ANNA)
+        self.begun(page)
+        page(guests.leave)
+        now[0] += 30
+        page(guests.here)
+        now[0] += 60
+        assert guests.sweep() == 0
+
+    def test_on_an_open_page_it_goes_after_a_quarter_of_an_hour_in_which_nothing_is_done(
+        self, guests: Guests, now: list[float]
+    ) -> None:
+        page = Page(guests, self.ANNA)
+        self.begun(page)
+        for _ in range(3):
+            now[0] += 899
+            assert guests.sweep() == 0
+            page(guests.here)
+        now[0] += 900
+        assert guests.sweep() == 1
+        assert self.there(guests) == set()
+        assert guests._seen == {}, "nobody is remembered for ever"
+
+    def test_what_an_earlier_program_left_goes_at_the_start_and_all_at_the_end(self, guests: Guests, now: list[float]) -> None:
+        page = Page(guests, self.ANNA)
+        self.begun(page)
+        assert Guests(guests.store, lambda: now[0]).sweep() == 1, "a new program has seen nobody"
+        self.begun(page)
+        kept = self.begun(Page(guests, self.BERT), kept=True)
+        assert guests.sweep(everything=True) == 1
+        assert self.there(guests) == {kept}
+
+    def test_what_is_asked_on_a_page_whose_session_is_gone_is_refused(self, guests: Guests) -> None:
+        """Else it would be written down under nobody, and stay."""
+        page, history = Page(guests, self.ANNA), History(guests.store)
+        session = self.begun(page)
+        bench = Bench(Core(), GuestLog(history, guests), (), True, lambda: None, str, str)  # type: ignore[arg-type]
+        state = SessionState(session)
+        assert page(bench.standing, state) == state
+        page(guests.forget)
+        with pytest.raises(InputError, match="reload the page to begin a new one"):
+            page(bench.standing, state)
+
+    @pytest.mark.filterwarnings("ignore::ResourceWarning")  # Gradio's server leaves sockets and loops to the collector
+    def test_a_page_that_is_closed_is_heard_by_the_server(self, guests: Guests, now: list[float], tmp_path: Path) -> None:
+        """Over HTTP, as a browser does it: the page opens, holds its connection, and lets it go."""
+        port = free_port()
+        demo = build_demo(Core(), History(guests.store), [parse_spec("tiny-llava")], guests)
+        launch(demo, Settings("127.0.0.1", port, tmp_path / "none", (), "WAL", True, True))
+        url = f"http://127.0.0.1:{port}/gradio_api/"
+        try:
+            found = demo.get_config_file()
+            strip = {part["props"].get("elem_id"): part["id"] for part in found["components"]}
+            entering = next(one for one in found["dependencies"] if any(name == "load" for _, name in one["targets"]))
+            keeping = next(one for one in found["dependencies"] if [strip["guest-keep"], "click"] in map(list, one["targets"]))
+            for one, data in ((entering, [""]), (keeping, [])):
+                body = {"data": data, "fn_index": one["id"], "session_hash": "tab"}
+                asked = urllib.request.Request(
+                    f"{url}queue/join", json.dumps(body).encode(), {"Content-Type": "application/json"}
+                )
+                urllib.request.urlopen(asked, timeout=60).close()
+                with urllib.request.urlopen(f"{url}queue/data?session_hash=tab", timeout=60) as said:
+                    assert any('"process_completed"' in line.decode() for line in said)
+            [owner] = guests.store.read("SELECT id FROM guests WHERE kept = 0")
+            session = History(guests.store).new_session()
+            with guests.store.write() as db:
+                db.execute("UPDATE sessions SET owner = ? WHERE id = ?", [owner["id"], session])
+            with urllib.request.urlopen(f"{url}heartbeat/tab", timeout=60) as beat:
+                assert b"ALIVE" in beat.readline()
+                now[0] += 120
+                assert guests.sweep() == 0
+            soon_true(lambda: owner["id"] in guests._left, 60)
+            now[0] += 60
+            assert guests.sweep() == 1
+        finally:
+            demo.close()
+            del demo
+            gc.collect()
+
+
+def test_the_length_that_is_offered_is_the_length_that_is_allowed(public: Program, attacker: Client) -> None:
+    slider = next(part["props"] for part in config(public)["components"] if part["props"].get("elem_id") == "set-length")
+    most = Limits().new_tokens
+    assert (slider["maximum"], slider["info"]) == (most, f"At most {most} tokens on this public page.")
+    assert attacker.predict(question="Hello?", max_new_tokens=most, api_name="/chat_ask")["done"]
+    said = refused(public, attacker, "/chat_ask", question="Hello?", max_new_tokens=most + 1)
+    assert said == f"Length is {most + 1}; at most {most} on this public page. Lower it."
+    assert _settings.kept({"length": 1024, "seed": 3}, most) == {"length": most, "seed": 3}
+    assert _settings.kept({"length": 1024}) == {"length": 1024}

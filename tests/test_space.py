@@ -181,7 +181,7 @@ class TestTheHostingPage:
 
     def test_the_limits_it_names_are_those_that_hold(self) -> None:
         from app.door import Limits
-        from app.guests import UNKEPT_S
+        from app.guests import IDLE_S, LEFT_S
         from app.serve import MAX_PUBLIC_UPLOAD, MAX_PUBLIC_WAITING
         from model import tasks
 
@@ -190,7 +190,9 @@ class TestTheHostingPage:
         assert f"{limits.new_tokens} new tokens, {limits.seconds:.0f} s of work a call; {MAX_PUBLIC_WAITING} wait" in HOSTING
         assert f"{limits.pixels // 10**6} megapixels, {limits.pictures} pictures a chat" in HOSTING
         assert MAX_PUBLIC_UPLOAD == "25mb"
-        assert UNKEPT_S == 3600
+        assert (LEFT_S, IDLE_S) == (60, 900)
+        assert "a minute after the last page of their browser is closed" in " ".join(HOSTING.split())
+        assert "15 minutes in which nothing is done" in " ".join(HOSTING.split())
         kinds = {"an answer": tasks.Answer, "look into an answer": tasks.Examine, "scoring": tasks.Score, "preview": tasks.Look}
         for words, kind in kinds.items():
             assert re.search(rf"{words}\s+{kind.gpu_s} s", HOSTING), words

@@ -127,6 +127,29 @@ def test_under_the_answers_stand_words_strips_times_and_heat_of_both(versus: Ver
     assert asked == []
 
 
+def test_maps_are_offered_when_their_comparison_is_opened_again_and_stand_in_sessions(versus: Versus, served: Program) -> None:
+    page, drawn = versus.page, "document.querySelector('.fv-versus-heat')?.dataset.drawn"
+    versus.choose(0, "tiny-llava").choose(1, "tiny-llava").set(1, "System", "Be brief.").ask().until("done")
+    page.locator(".fv-versus-words .fv-wchip").first.click()
+    page.wait_for_function(drawn)
+    said, what = page.locator(".fv-versus-kept button").all_inner_texts(), page.evaluate(drawn)
+    assert len(said) == 1
+    assert said[0].endswith(": pink | pink")
+    group = page.evaluate(f"{ROOT}.dataset.key")
+    page.goto(f"{versus.watched.url}?compare={group}")
+    versus.until("done")
+    page.locator(".fv-versus-kept button").first.wait_for()
+    assert page.locator(".fv-versus-kept button").all_inner_texts() == said
+    page.locator(".fv-versus-kept button").click()
+    page.wait_for_function(drawn)
+    assert page.evaluate(drawn) == what
+    versus.watched.tab("Sessions")
+    run = served.history.comparison(group).columns[1].run
+    page.locator(f".fv-run[data-run='{run}']").click()
+    page.locator("#detail .fv-maps button[title*='in Compare, beside \u201cpink\u201d of tiny-llava']").wait_for()
+    assert len(served.history.kept(run, "heat")) == 1
+
+
 def test_blind_nothing_says_which_is_which_until_the_vote(versus: Versus, served: Program) -> None:
     page = versus.page
     versus.choose(0, "tiny-llava").choose(1, "tiny-llava").set(1, "Temperature", "1").set(1, "Seed", "9")

@@ -95,11 +95,11 @@ def test_what_is_logged_is_said_and_can_be_stopped_and_deleted(visitor: Callable
     assert "are kept in the log of its server" in page.page.locator("#guest-note").inner_text()
     page.ask(HEART)
     page.page.click("#guest-keep")
-    page.page.wait_for_function("document.querySelector('#guest-note').innerText.includes('an hour after your last question')")
+    page.page.wait_for_function("document.querySelector('#guest-note').innerText.includes('a minute after you close')")
     owner = public.history.store.read("SELECT owner FROM sessions WHERE id = ?", [session_of(page, public)])[0]["owner"]
     assert public.history.store.read("SELECT kept FROM guests WHERE id = ?", [owner]) == [{"kept": 0}]
     page.reload(2)
-    page.page.wait_for_function("document.querySelector('#guest-note').innerText.includes('an hour after your last question')")
+    page.page.wait_for_function("document.querySelector('#guest-note').innerText.includes('a minute after you close')")
     run, bystander = page.run_id(), visitor().open()
     page.page.click("#guest-delete")
     page.page.click("#guest-yes")
@@ -112,6 +112,10 @@ def test_what_is_logged_is_said_and_can_be_stopped_and_deleted(visitor: Callable
 
 def test_no_checkpoint_is_typed_in_or_unloaded(visitor: Callable[..., Watched], public: Program) -> None:
     page = visitor().open()
+    assert page.page.locator(".fv-ck").count() >= 1
+    assert page.page.locator(".fv-ck .fv-x").count() == 0, "what nobody may do is not offered"
+    assert page.page.locator("#set-length input[type=range]").get_attribute("max") == "512"
+    assert "At most 512 tokens on this public page." in page.page.locator("#set-length").inner_text()
     picker = page.page.locator("#checkpoint input")
     picker.fill("/etc")
     picker.press("Enter")
