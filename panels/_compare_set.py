@@ -179,6 +179,7 @@ def widened(one: Compared, columns: Sequence[Entrant], ready: Sequence[int]) -> 
 def set_view(columns: Sequence[Entrant], found: Sequence[Compared], asked: int, running: bool, why: str = "") -> dict[str, Any]:
     """The tables as `compare_tables.js` takes them: the questions the columns differ on come first. `why` it ended early."""
     total, letters = summary(found), LETTERS[: len(columns)]
+    kinds = {kind.replace("_", " "): figures for kind, figures in sorted(total.by_kind.items())}
     order, number = differing_first(found), {id(one): k + 1 for k, one in enumerate(found)}
     right = total.right or (None,) * len(columns)
     notes = [f"{letter}, {one.label}: {one.error}" for letter, one in zip(letters, columns) if one.error]
@@ -201,7 +202,7 @@ def set_view(columns: Sequence[Entrant], found: Sequence[Compared], asked: int, 
         ],
         "kinds": [
             [kind, str(max(f.n if f else 0 for f in figures)), *(f"{f.value:.2f}" if f else "\u2013" for f in figures)]
-            for kind, figures in sorted(total.by_kind.items())
+            for kind, figures in kinds.items()
         ],
         "meaning": MEANING,
         "heading": _heading(found, right),
@@ -215,6 +216,8 @@ def _heading(found: Sequence[Compared], right: Sequence[Figure | None]) -> str:
     if all(figure is None for figure in right):
         return "Questions, the answers least alike first"
     differ = sum({True, False} <= set(one.right) for one in found)
+    if not differ:
+        return "Questions; there is none that one got right and another did not"
     return f"Questions; the {differ} that one got right and another did not come first"
 
 

@@ -1,6 +1,6 @@
 // Tables of the compare tab: a question set with the questions that differ first, and what the votes say.
 const figureTable = (heads, rows) => { // heads: [text, numeric?, title?]; rows: [[text or node]]
-  const table = make('table', 'fv-versus-table'), head = make('tr'), wrap = make('div', 'fv-versus-wide');
+  const table = make('table', `fv-versus-table${heads.filter(([, numeric]) => numeric).length > 1 ? ' figures' : ''}`), head = make('tr'), wrap = make('div', 'fv-versus-wide');
   heads.forEach(([text, numeric, title]) => { const th = make('th', numeric ? 'num' : '', text); th.scope = 'col'; if (title) th.title = title; head.append(th); }); table.append(head);
   for (const row of rows) { const tr = make('tr'); row.forEach((cell, i) => { const td = make('td', heads[i] && heads[i][1] ? 'num' : ''); if (cell instanceof Node) td.append(cell); else td.textContent = cell; tr.append(td); }); table.append(tr); }
   wrap.append(table); return wrap;

@@ -11,7 +11,7 @@ const votePart = (value, vote, reveal) => {
     const node = button('fv-mini' + (chosen.has(tag) ? ' on' : ''), tag, 'A reason, counted with the vote', () => { chosen.has(tag) ? chosen.delete(tag) : chosen.add(tag); node.classList.toggle('on', chosen.has(tag)); node.setAttribute('aria-pressed', chosen.has(tag)); });
     node.disabled = !can; node.setAttribute('aria-pressed', chosen.has(tag)); reasons.append(node);
   }
-  const line = outcome ? `Counted: ${(all.find(([name]) => name === outcome) || ['', outcome])[1]}${value.blind ? ', blind' : ''}.` : value.sealed ? 'The names show when you have voted. Choose reasons first, if you like.' : 'Choose reasons first, if you like; the last vote counts.';
+  const line = outcome ? `Counted: ${(all.find(([name]) => name === outcome) || ['', outcome])[1]}${value.blind ? ', blind' : ''}.` : value.sealed ? 'The sides are shuffled: these letters are not those of the columns above. The names show when you have voted; choose reasons first, if you like.' : 'Choose reasons first, if you like; the last vote counts.';
   const box = part('Vote', bar, reasons, make('p', 'fv-quiet', line));
   if (value.sealed) { const skip = button('fv-mini', 'Reveal without a vote', 'Show the names; a vote after that is not a blind one', () => reveal({})); box.append(skip); }
   return box;
