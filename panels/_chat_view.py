@@ -77,7 +77,7 @@ class ChatView:
             return ""
         if any(scene_of(part) is None for part in images):
             return PHOTO_NOTE.format(name=checkpoint.name)
-        count = len({part.id for part in images})
+        count = len(set(images))
         return SEVERAL_NOTE.format(name=checkpoint.name, count=count) if count > MOST_PICTURES else ""
 
     def look(self, record: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ const wrapped = (text, most = 92) => {
   }
   return lines;
 };
-const sumsInWords = (heat) => heat.sums().map((_, k) => heat.spots[k].picture.time_s === null ? '' : heat.when.words(k)).filter(Boolean).join('; ') + '.';
+const byFrame = (heat) => heat.spots.map(({ picture }, k) => picture.time_s === null ? '' : heat.when.words(k)).filter(Boolean).join('; ') + '.';
 // One map with its heading, colour bar and notes, from y on: [nodes, the y below it].
 const drawnMap = (heat, { title, note, scale, signed, unit }, top) => {
   const nodes = [], write = (text, size, weight = 400) => { top += LINE; nodes.push(svgNode('text', { x: MARGIN, y: top - 4, 'font-size': size, 'font-weight': weight, fill: '#1e293b' }, text)); };
@@ -25,7 +25,7 @@ const drawnMap = (heat, { title, note, scale, signed, unit }, top) => {
   const whole = FIGURE_WIDTH - 2 * MARGIN, width = (whole - 12 * (columns - 1)) / columns; let row = 0;
   if (heat.when && scale) {
     const [bars, tall] = heat.when.drawn(whole), group = svgNode('g', { transform: `translate(${MARGIN} ${top + 8})` }); group.append(...bars); nodes.push(group); top += tall + 4;
-    for (const line of wrapped(`Above: the map\u2019s sum on each frame, along time. ${sumsInWords(heat)}`)) write(line, 12);
+    for (const line of wrapped(`Above: ${heat.when.node.getAttribute('aria-label').toLowerCase()}. ${byFrame(heat)}`)) write(line, 12);
   }
   shownSpots.forEach((spot, i) => {
     const [w, h] = spot.picture.size, height = width * h / w, times = width / w, left = MARGIN + i % columns * (width + 12), name = named ? LINE : 0;

@@ -1,5 +1,6 @@
-// When a map fell: its sum over each frame of a video, as bars along time. Choosing one shows its map alone; again, all.
-//   frameStrip(pictures, {choose, small}) -> null where there are no frames; else {node, show(sums, {unit, signed}), mark(k or -1), drawn(width)}
+// When a map fell: what it comes to on each frame of a video, as bars along time. Choosing one shows its map alone; again, all.
+//   frameStrip(pictures, {choose, small}) -> null where there are no frames; else {node, show(values, {unit, signed, fold}), mark(k or -1), drawn(width)}
+//       `values` are by picture; `fold` is 'sum', or 'highest' for what does not add up.
 //       `choose(k)` is a click, Enter or an arrow key; `small` leaves the words out. `drawn` is what stands there, as nodes of a figure.
 // A film ends where time goes back or a picture that is no frame stands between: each has a line of its own, all of one height.
 const filmsOf = (pictures) => {
@@ -20,27 +21,28 @@ const alongTime = (times) => {
 const FEW_TIMES = 8;
 const frameStrip = (pictures, { choose, small = false }) => {
   const films = filmsOf(pictures); if (!films.length) return null;
-  const node = make('div', 'fv-when' + (small ? ' small' : '')), line = make('p', 'fv-quiet fv-when-line'), bars = new Map(), all = films.flat();
-  node.setAttribute('role', 'group'); node.setAttribute('aria-label', 'The map\u2019s sum on each frame, along time');
+  const node = make('div', 'fv-when' + (small ? ' small' : '')), line = make('p', 'fv-quiet fv-when-line'), bars = new Map(), zeros = [], all = films.flat();
+  node.setAttribute('role', 'group');
   let now = null, marked = -1, over = -1;
   const bottom = (k) => { const { sums, low, high } = now, v = sums[k]; return { base: (Math.min(v, 0) - low) / (high - low), tall: Math.abs(v) / (high - low) }; };
   const words = (k) => {
-    const { sums, unit, signed, whole } = now, share = signed || !(whole > 0) ? '' : `, ${percent(sums[k] / whole)} of the map`;
+    const { sums, unit, signed, fold, whole } = now, share = signed || fold !== 'sum' || !(whole > 0) ? '' : `, ${percent(sums[k] / whole)} of the map`;
     return `${pictures[k].label}: ${digits(sums[k])} ${unit}${share}`;
   };
+  const heading = () => now.fold === 'sum' ? 'Sum of the map on each frame' : 'Highest value on each frame';
   const tell = () => {
-    if (!now) return; const best = all.reduce((a, k) => Math.abs(now.sums[k]) > Math.abs(now.sums[a]) ? k : a, all[0]);
-    const at = over >= 0 ? over : marked; line.textContent = at >= 0 ? words(at) : `Most on ${words(best)}`;
+    if (!now) return; const best = all.reduce((a, k) => now.sums[k] > now.sums[a] ? k : a, all[0]);
+    const at = over >= 0 ? over : marked; line.textContent = at >= 0 ? words(at).replace(/^./, (c) => c.toUpperCase()) : `${heading()}. Most on the ${words(best)}`;
     whole.hidden = marked < 0;
   };
   const whole = button('fv-mini', 'All frames', 'Show the maps of all frames', () => choose(-1)); whole.hidden = true;
   for (const film of films) {
-    const track = make('div', 'fv-when-film'), places = alongTime(film.map((k) => pictures[k].time_s)), every = Math.ceil(film.length / FEW_TIMES);
+    const track = make('div', 'fv-when-film'), zero = make('span', 'fv-when-zero'), places = alongTime(film.map((k) => pictures[k].time_s)), every = Math.ceil(film.length / FEW_TIMES);
     film.forEach((k, i) => {
       const { x, from, to, wide } = places[i], hit = button('fv-when-frame', '', '', () => choose(marked === k ? -1 : k)), bar = make('span', 'fv-when-bar');
       hit.style.left = `${100 * from}%`; hit.style.width = `${100 * (to - from)}%`;
       bar.style.left = `${100 * (x - from) / (to - from)}%`; bar.style.width = `${100 * wide / (to - from)}%`; hit.append(bar);
-      if (!small && i % every === 0) { const text = make('span', 'fv-when-time', pictures[k].label.match(/[-\d.]+ s/)[0]); text.style.left = bar.style.left; hit.append(text); }
+      if (!small && i % every === 0) { const text = make('span', 'fv-when-time' + (i === 0 || i === film.length - 1 ? ' end' : ''), pictures[k].label.match(/[-\d.]+ s/)[0]); text.style.left = bar.style.left; hit.append(text); }
       hit.addEventListener('pointerenter', () => { over = k; tell(); }); hit.addEventListener('pointerleave', () => { over = -1; tell(); });
       hit.addEventListener('focus', () => { over = k; tell(); }); hit.addEventListener('blur', () => { over = -1; tell(); });
       hit.addEventListener('keydown', (e) => {
@@ -49,15 +51,16 @@ const frameStrip = (pictures, { choose, small = false }) => {
       });
       bars.set(k, { hit, bar, place: places[i] }); track.append(hit);
     });
-    node.append(track);
+    track.append(zero); zeros.push(zero); node.append(track);
   }
   roving(all.map((k) => bars.get(k).hit), 0);
   if (!small) { const row = make('div', 'fv-when-row'); row.append(line, whole); node.append(row); }
   return {
     node, words,
-    show(sums, { unit, signed }) {
+    show(sums, { unit, signed, fold }) {
       const low = Math.min(0, ...all.map((k) => sums[k])), high = Math.max(0, ...all.map((k) => sums[k]));
-      node.classList.toggle('signed', Boolean(signed)); now = { sums, unit, signed, low, high: high > low ? high : low + 1, whole: sums.reduce((a, b) => a + b, 0) };
+      node.classList.toggle('signed', Boolean(signed)); now = { sums, unit, signed, fold, low, high: high > low ? high : low + 1, whole: sums.reduce((a, b) => a + b, 0) };
+      node.setAttribute('aria-label', `${heading()}, along time`); for (const zero of zeros) zero.style.setProperty('--at', -low / (now.high - low));
       for (const [k, { hit, bar }] of bars) {
         const { base, tall } = bottom(k); bar.style.bottom = `${100 * base}%`; bar.style.height = `max(1px, ${100 * tall}%)`; bar.classList.toggle('less', sums[k] < 0);
         hit.setAttribute('aria-label', words(k)); hit.title = words(k);

@@ -10,7 +10,7 @@
 //       where one can be used, a button under the pictures makes it draw regions instead. Over frames of a video stands
 //       what the map comes to on each (frames.js); choosing one shows it alone and tells `alone(k)`, -1 for all.
 //   map.only(k)                                 shows the k-th picture alone, -1 all
-//   map.show({scores, scale, signed, unit, opacity, smooth})  paints scores [cells]; NaN where no token looks
+//   map.show({scores, scale, signed, unit, opacity, smooth, fold})  paints scores [cells]; NaN where no token looks
 //   map.show({colours, tell, opacity})           paints colours [cells * 3], 0 to 1; `tell(cell)` says what one is
 //   map.mark(kind, cells)                       frames cells; kinds: 'sink', 'chosen'
 //   map.frame(boxes)                            draws [{picture, box, name}] in source pixels
@@ -252,14 +252,16 @@ const heatmap = (pictures, options = {}) => {
   const map = {
     node, words, where, cells,
     show(values) {
-      shownNow = { opacity: 0.7, smooth: false, signed: false, unit: '', ...values };
+      shownNow = { opacity: 0.7, smooth: false, signed: false, unit: '', fold: 'sum', ...values };
       repaint(inView());
-      if (when) { when.node.hidden = !shownNow.scores || !shownNow.unit; if (!when.node.hidden) when.show(map.sums(), shownNow); }
+      if (when) { when.node.hidden = !shownNow.scores || !shownNow.unit; if (!when.node.hidden) when.show(map.byPicture(), shownNow); }
       const highest = shownNow.colours ? '' : ` Highest: ${words(top())}.`;
       node.setAttribute('aria-label', `${options.label || 'Heat map'}.${highest} Arrow keys read single patches.`);
     },
-    sums() { // of what is shown, by picture
-      const found = pictures.map(() => 0); shownNow.scores.forEach((v, i) => { if (v === v) found[cells[i].picture] += v; }); return found;
+    byPicture() { // what is shown comes to: its sum on each picture, or the highest where it does not add up
+      const sum = shownNow.fold === 'sum', found = pictures.map(() => sum ? 0 : -Infinity);
+      shownNow.scores.forEach((v, i) => { const k = cells[i].picture; if (v === v) found[k] = sum ? found[k] + v : Math.max(found[k], v); });
+      return found.map((v) => Number.isFinite(v) ? v : 0);
     },
     only(k) {
       alone = k; node.classList.toggle('alone', k >= 0); spots.forEach((spot, i) => { spot.figure.hidden = k >= 0 && i !== k; });

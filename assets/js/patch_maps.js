@@ -58,8 +58,8 @@ const titleNow = () => {
     : s.map === 'like_word' ? `${title}: \u201c${s.typed}\u201d` : title;
 };
 const paintScores = (values, signed, unit) => {
-  const scores = toCells(values, data, map.cells.length), scale = scaleOf([scores], s.cut ? 'percentile' : 'linear', signed);
-  p.scores = scores; map.show({ scores, scale, signed, unit, opacity: s.opacity, smooth: s.smooth });
+  const scores = toCells(values, data, map.cells.length), scale = scaleOf([scores], s.cut ? 'percentile' : 'linear', signed), fold = unit === 'cosine' ? 'highest' : 'sum';
+  p.scores = scores; map.show({ scores, scale, signed, unit, fold, opacity: s.opacity, smooth: s.smooth });
   p.bar = colourBar({ scale, signed, unit, opacity: s.opacity }); p.scale.replaceChildren(p.bar); read();
   map.now = { title: titleNow(), scale, signed, unit }; p.drawn = [map]; keepSoon();
 };

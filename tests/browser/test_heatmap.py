@@ -119,7 +119,7 @@ WHEN = """([pictures, scores, signed]) => {
     const first = seen(), highest = called(); hits[2].click(); const one = seen(); map.show(values); const label = called();
     hits[2].dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowLeft', bubbles: true })); const left = seen();
     hits[1].click(); const labels = hits.map((hit) => hit.getAttribute('aria-label'))
-    return { sums: map.sums(), labels, places, first, one, left, all: seen(), told,
+    return { sums: map.byPicture(), labels, places, first, one, left, all: seen(), told,
         highest, label, captions: map.spots.map(({ figure }) => figure.querySelector('figcaption').textContent),
         films: map.node.querySelectorAll('.fv-when-film').length }; }"""
 
