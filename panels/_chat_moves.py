@@ -134,7 +134,7 @@ class ChatMoves:
     @told
     def new_chat(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """A fresh session. The old one stays in Sessions."""
-        yield self._fresh(values[self.page.bench.state])
+        yield self.page.fresh(values[self.page.bench.state])
 
     @told
     def pick(self, values: Values, event: gr.EventData) -> Iterator[Values]:
@@ -146,14 +146,7 @@ class ChatMoves:
         """A scene nobody has seen, attached to a fresh chat."""
         yield self._with_scene(values[self.page.bench.state], 10**6 + secrets.randbelow(10**8))
 
-    def _fresh(self, state: SessionState) -> Values:
-        page = self.page
-        session = page.bench.history.new_session(client="browser")
-        fresh = page.standing(replace(state, session=session, run_id=None, editing=None))
-        cleared = {page.parts.box: gr.MultimodalTextbox(None), page.bench.remembered: session}
-        return {**fresh, **page.idle(), **page.quiet(), **cleared}
-
     def _with_scene(self, state: SessionState, index: int) -> Values:
         page = self.page
         box = gr.MultimodalTextbox({"text": "", "files": [str(scene_file(index))]})
-        return {**self._fresh(state), page.parts.box: box, page.parts.questions: page.view.questions_for(scene_part(index))}
+        return {**page.fresh(state), page.parts.box: box, page.parts.questions: page.view.questions_for(scene_part(index))}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any, Protocol
 
@@ -80,6 +80,13 @@ class ChatPage:
             self.bench.specimen: self.view.specimen(record, notes),
             self.parts.questions: self.view.questions(record),
         }
+
+    def fresh(self, state: SessionState) -> Values:
+        """A page on a new session. The old one stays in Sessions."""
+        session = self.bench.history.new_session(client="browser")
+        shown = self.standing(replace(state, session=session, run_id=None, editing=None))
+        cleared = {self.parts.box: gr.MultimodalTextbox(None), self.bench.remembered: session}
+        return {**shown, **self.idle(), **self.quiet(), **cleared}
 
     def idle(self) -> Values:
         """No answer is being written."""

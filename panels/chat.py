@@ -19,7 +19,7 @@ from ._chat_layout import chat_layout
 from ._chat_moves import ChatMoves
 from ._chat_page import ChatPage, Values, told
 from ._chat_view import ChatView
-from ._scenes import SHELF, scene_file, scene_part
+from ._scenes import FILM_QUESTION, SHELF, film_frames, scene_file, scene_part
 from ._turns import image_views, last_asked
 from .base import MODEL, Bench, SessionState, sent
 
@@ -57,6 +57,7 @@ class _Asking:
         b.answering += [
             p.box.submit(self.ask, given, shown, **MODEL),
             p.questions.ask(self.ask_suggestion, given, shown, **MODEL),
+            p.shelf.film(self.film, given, shown, **MODEL),
             p.transcript.again(self.retry, given, shown, **MODEL),
             p.transcript.branch(self.branch, given, shown, **MODEL),
             b.opened.change(self.restore, given, shown, **MODEL),
@@ -87,6 +88,16 @@ class _Asking:
         yield from self._take(state, replace(asked, notes=(*notes, *asked.notes)), given)
 
     @told
+    def film(self, values: Values, event: gr.EventData) -> Iterator[Values]:
+        """The film of the shelf in a fresh chat, asked about at once: files in the box have no times."""
+        page, settings = self.page, self.page.settings(values)
+        begun = page.fresh(page.free(values))
+        yield begun
+        state, options = begun[self.bench.state], _settings.options(settings)
+        asked = compose(self.bench, state, FILM_QUESTION, film_frames(), settings["system"] or "", options, None)
+        yield from self._take(state, asked)
+
+    @told
     def retry(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """The same question once more. The old answer stays one version back."""
         state, settings = self.page.free(values), self.page.settings(values)
@@ -106,7 +117,9 @@ class _Asking:
         """What a page shows when it opens: the session as it was left, or a first question already answered."""
         page, p, state = self.page, self.parts, values[self.bench.state]
         session = self.bench.history.session(state.session)
-        shelf = {"items": [{"url": page.view.urls.of(scene_part(i)), "title": f"Drawn scene {i}"} for i in SHELF]}
+        scenes = [{"url": page.view.urls.of(scene_part(i)), "title": f"Drawn scene {i}", "film": False} for i in SHELF]
+        film = {"url": page.view.urls.of(film_frames()[-1]), "title": "Two frames of a drawn film, with a question", "film": True}
+        shelf = {"items": [*scenes, film]}
         kept = {p.settings[name]: value for name, value in _settings.kept(session.settings, self.bench.longest).items()}
         yield {**page.standing(state), **kept, **page.idle(), **page.quiet(), p.shelf: shelf}
         if state.run_id is not None or session.runs:

@@ -21,7 +21,11 @@ from app.history import History
 from app.store import Store
 from model import Core, Options, Prompt, ask, open_picture, parse_spec
 from model.errors import PromptError
+from model.events import Token
 from model.grid import ImageGrid, View
+from model.heat import heat_methods
+from model.heat.base import Choice
+from model.progress import Run
 from model.prompt import ImagePart, frame_name, picture_names
 from model.subject import Subject
 from panels._answering import MAX_TIME_S, timed
@@ -34,7 +38,8 @@ from panels._overlay import sums_of_pictures, unpacked
 from panels._partners import swapped
 from panels._patches_api import endpoint
 from panels._runs_view import detail_view
-from panels._scenes import scene_of
+from panels._scenes import FILM_QUESTION, FILM_THING, film_frames, scene_of, truth
+from panels._truth import true_things
 from panels._turns import specimen_view, turn_view
 from panels.base import Bench
 from panels.patches import _Asking
@@ -293,3 +298,30 @@ def test_export_and_import_keep_times_and_maps(table: Table, tmp_path: Path) -> 
     view = shop.answer({"what": "open", "run": record.row.id, "key": "k"})["view"]
     assert [one["label"] for one in view["pictures"]] == NAMES
     store.close()
+
+
+# --- the film on the shelf -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["tiny-llava", "tiny-qwen2-vl"])
+def test_the_film_of_the_shelf_is_answered_right_and_its_maps_say_when(name: str, table: Table) -> None:
+    """The diamond appears between the two frames, so that a map can be right about the time as well as the place."""
+    checkpoint, prompt = parse_spec(name), ask(FILM_QUESTION, *film_frames())
+    shown = [any(thing.pair == FILM_THING for thing in scene_of(part).things) for part in film_frames()]
+    assert shown == [False, True]
+    events = list(table.core.generate(checkpoint, prompt, Options(max_new_tokens=6)))
+    assert events[-1].text == truth(prompt) == "second"
+    subject = Subject(table.core.vlm(checkpoint), prompt, [event.id for event in events if isinstance(event, Token)])
+    diamond = [thing for thing in true_things(prompt, subject.inputs.grid, "") if thing.name.endswith("red diamond")]
+    assert [thing.picture for thing in diamond] == [1]
+    for method in ("attention", "relevancy", "integrated_gradients"):
+        heat = heat_methods[method](subject, (0,), Choice(), Run())
+        sums = sums_of_pictures(heat.grid, np.maximum(heat.scores, 0))
+        assert sums[1] > 0.8 * sums.sum(), (method, sums)
+        assert diamond[0].cover[int(np.argmax(heat.scores))] > 0.2, method
+
+
+def test_the_truth_of_the_film_is_told_of_the_film_alone() -> None:
+    assert truth(ask(FILM_QUESTION, *film_frames())) == "second"
+    assert truth(ask(FILM_QUESTION, *film_frames()[::-1])) == ""
+    assert truth(ask(FILM_QUESTION, *(replace(part, time_s=None) for part in film_frames()))) == ""

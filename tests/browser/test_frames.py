@@ -150,3 +150,16 @@ def test_patches_of_frames_are_named_by_time(shown: Watched) -> None:
     assert "Highest value on each frame" in shown.page.locator(f"{within} .fv-when-line").inner_text()
     strip(shown, within).nth(0).click()
     assert captions(shown, within) == CAPTIONS[:1]
+
+
+def test_the_film_of_the_shelf_is_asked_about_at_once(page: Watched) -> None:
+    page.page.get_by_role("button", name="Two frames of a drawn film, with a question").click()
+    page.page.wait_for_function("document.querySelectorAll('.fv-transcript .fv-picture').length === 2")
+    page.settled(1)
+    assert page.turns.last.locator(".fv-picture span").all_inner_texts() == ["frame at 0 s", "frame at 5 s"]
+    assert page.answer() == "second"
+    assert "second" in page.turns.last.locator(".fv-truth").inner_text()
+    looked(page)
+    labels = [str(strip(page, ".fv-attention .fv-map").nth(k).get_attribute("aria-label")) for k in range(2)]
+    shares = [float(label.split(", ")[1].split(" %")[0]) for label in labels]
+    assert shares[1] > 80, labels
