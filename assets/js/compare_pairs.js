@@ -21,10 +21,16 @@ const agreementLine = (pair) => {
 const boxesFigure = (boxes) => {
   const figure = make('figure', 'fv-versus-boxes'), frame = make('div', 'fv-frame'), img = make('img'), [w, h] = boxes.size, all = [];
   const svg = shape('svg', { viewBox: `0 0 ${w} ${h}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' }); img.src = boxes.url; img.alt = 'The picture with the boxes of all columns'; img.style.aspectRatio = w / h;
+  const corners = [], cornerAt = (x, y, end) => { // names of boxes that begin close by stand in one row above them, inside the picture
+    let home = corners.find((one) => Math.abs(one.x - x) < 0.1 * w && Math.abs(one.y - y) < 0.07 * h);
+    if (!home) { home = { x, y, end, node: make('div', 'fv-versus-boxnames') }; corners.push(home); frame.append(home.node); }
+    home.x = Math.min(home.x, x); home.y = Math.min(home.y, y); home.end = Math.max(home.end, end); const late = home.x > 0.7 * w;
+    home.node.style.left = late ? 'auto' : `${100 * home.x / w}%`; home.node.style.right = late ? `${100 * Math.max(0, 1 - home.end / w)}%` : 'auto'; home.node.style.top = `${100 * home.y / h}%`; return home.node;
+  };
   boxes.columns.forEach(({ boxes: found }, i) => found.forEach(({ box: [x0, y0, x1, y1] }) => {
     const place = { x: x0, y: y0, width: x1 - x0, height: y1 - y0 }; const lines = [shape('rect', { ...place, class: 'fv-halo' }), shape('rect', { ...place, class: 'fv-line' })]; lines[1].style.stroke = boxColour(boxes.columns[i], i);
     if (i % 2) lines[1].style.strokeDasharray = '7 4'; svg.append(...lines); all.push(lines);
-    const at = make('span', 'fv-versus-boxname', boxes.columns[i].letter); at.style.left = `${100 * x0 / w}%`; at.style.top = `${100 * y0 / h}%`; at.style.marginLeft = `${17 * i}px`; at.style.background = boxColour(boxes.columns[i], i); frame.append(at);
+    const at = make('span', 'fv-versus-boxname', boxes.columns[i].letter); at.style.background = boxColour(boxes.columns[i], i); cornerAt(x0, y0, x1).append(at);
   }));
   frame.prepend(img); frame.append(svg); figure.append(frame); return figure;
 };
