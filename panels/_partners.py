@@ -24,6 +24,7 @@ from studies.world.scene import COLOURS, NEVER_TRAINED, Scene
 from ._overlay import packed
 from ._runs_view import cut
 from ._scenes import scene_of
+from ._truth import asked_about
 from ._turns import whole
 from .base import Bench
 
@@ -43,11 +44,13 @@ class Partner:
 
 
 def partners(bench: Bench, run_id: str, prompt: Prompt) -> list[Partner]:
-    """The last picture's scene with one thing changed, where it is a drawn scene; then other pictures of the run's session."""
+    """The last picture with one thing changed, of a drawn scene, what is asked about first. Then others of the session."""
     mine = prompt.images[-1]
     scene = scene_of(mine)
     found = []
-    for i, thing in enumerate(scene.things if scene else ()):
+    asked = asked_about(scene, prompt.question, bench.history.run(run_id).row.answer) if scene else ()
+    for i in sorted(range(len(scene.things) if scene else 0), key=lambda i: i not in asked):
+        thing = scene.things[i]
         colour = _edited(scene, "recolour", i).after.things[i].colour
         found.append(Partner(f"recolour {i}", f"the {full_name(thing)} in {colour}"))
         found.append(Partner(f"erase {i}", f"without the {full_name(thing)}"))

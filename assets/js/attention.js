@@ -69,7 +69,7 @@ const controls = () => {
   p.hide.textContent = chosen.length === 1 ? 'Hide the patch' : `Hide ${chosen.length} patches`; p.knock.textContent = one ? 'Knock out in the chosen layer and head' : 'Knock out';
 };
 const hovered = (cell) => {
-  p.readout.textContent = cell >= 0 ? p.heat.words(cell) : chosen.length ? `${chosen.length} patches selected` : 'Hover or use the arrow keys to read patches. Drag to select some.';
+  p.readout.textContent = cell >= 0 ? p.heat.words(cell) : chosen.length ? `${chosen.length} ${chosen.length === 1 ? 'patch' : 'patches'} selected` : 'Hover or use the arrow keys to read patches. Drag to select some.';
   if (p.scale.bar) p.scale.bar.at(cell < 0 || !drawn ? null : drawn.scores[cell]);
 };
 const select = (cells) => { chosen = cells; p.heat.mark('chosen', cells); controls(); hovered(-1); };

@@ -36,7 +36,8 @@ const changeShown = (change) => {
     word.append(make('bdi', '', shown(view.tokens[k].t)), make('span', '', percent(Math.exp(before))), make('span', '', percent(Math.exp(after))));
     word.style.setProperty('--lost', Math.max(0, Math.min(1, (before - after) / STRONG_NATS))); word.title = `${digits(before - after)} nats lost`; list.append(word);
   });
-  const gone = `${change.what}: the answer ${change.lost < 0 ? 'gains' : 'loses'} ${digits(Math.abs(change.lost))} nats.`, many = !/^1 /.test(change.what);
+  const moved = Math.abs(change.lost) < 0.001 ? 'stays as likely, to .001 nats' : `${change.lost < 0 ? 'gains' : 'loses'} ${digits(Math.abs(change.lost))} nats`;
+  const gone = `${change.what}: the answer ${moved}.`, many = !/^1 /.test(change.what);
   p.change.replaceChildren(make('p', '', `${gone} Written anew, each token the likeliest, it is:`),
     make('div', 'fv-text', change.anew + (change.ended ? '' : ' \u2026')), list, make('p', 'fv-quiet', 'Each token of the answer with its probability before, and after. Tint: nats lost.'));
   if (change.brought) p.change.append(make('p', '', 'The other way round: states of this picture put into a run on the other, and the share of this answer that comes back.'),

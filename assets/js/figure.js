@@ -25,7 +25,7 @@ const drawnMap = (heat, { title, note, scale, signed, unit }, top) => {
   const whole = FIGURE_WIDTH - 2 * MARGIN, width = (whole - 12 * (columns - 1)) / columns; let row = 0;
   if (heat.when && scale) {
     const [bars, tall] = heat.when.drawn(whole), group = svgNode('g', { transform: `translate(${MARGIN} ${top + 8})` }); group.append(...bars); nodes.push(group); top += tall + 4;
-    for (const line of wrapped(`Above: ${heat.when.node.getAttribute('aria-label').toLowerCase()}. ${byFrame(heat)}`)) write(line, 12);
+    for (const line of wrapped(`Above: ${heat.when.node.getAttribute('aria-label').toLowerCase()}: ${byFrame(heat)}`)) write(line, 12);
   }
   shownSpots.forEach((spot, i) => {
     const [w, h] = spot.picture.size, height = width * h / w, times = width / w, left = MARGIN + i % columns * (width + 12), name = named ? LINE : 0;
