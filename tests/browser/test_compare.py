@@ -134,10 +134,11 @@ def test_maps_are_offered_when_their_comparison_is_opened_again_and_stand_in_ses
     page.wait_for_function(drawn)
     said, what = page.locator(".fv-versus-kept button").all_inner_texts(), page.evaluate(drawn)
     assert len(said) == 1
-    assert said[0].endswith(": pink | pink")
+    words = [versus.text(0), versus.text(1)]
+    assert said[0].endswith(": " + " | ".join(words)), "answers of one token"
     group = page.evaluate(f"{ROOT}.dataset.key")
     page.goto(f"{versus.watched.url}?compare={group}")
-    versus.until("done")
+    versus.there().until("done")
     page.locator(".fv-versus-kept button").first.wait_for()
     assert page.locator(".fv-versus-kept button").all_inner_texts() == said
     page.locator(".fv-versus-kept button").click()
@@ -146,7 +147,7 @@ def test_maps_are_offered_when_their_comparison_is_opened_again_and_stand_in_ses
     versus.watched.tab("Sessions")
     run = served.history.comparison(group).columns[1].run
     page.locator(f".fv-run[data-run='{run}']").click()
-    page.locator("#detail .fv-maps button[title*='in Compare, beside \u201cpink\u201d of tiny-llava']").wait_for()
+    page.locator(f"#detail .fv-maps button[title*='in Compare, beside \u201c{words[0]}\u201d of tiny-llava']").wait_for()
     assert len(served.history.kept(run, "heat")) == 1
 
 
