@@ -136,7 +136,7 @@ const colourBar = ({ scale, signed, unit, opacity = 1 }) => {
   return node;
 };
 const heatmap = (pictures, options = {}) => {
-  const node = make('div', 'fv-heat' + (pictures.length > 1 ? ' many' : '')), side = options.raster || RASTER;
+  const node = make('div', 'fv-heat' + (pictures.length > 1 ? ' many' : '')), side = options.raster || RASTER; node.style.setProperty('--across', Math.min(4, pictures.length));
   const cells = [], marks = {}; let shownNow = null, cursor = -1, frames = [], drawing = false;
   const spots = pictures.map((picture, k) => {
     const starts = picture.views.map((view) => {
