@@ -17,7 +17,7 @@ from ._attention_ask import Asked
 from ._attention_look import Look, Seen
 from ._html import PictureUrls
 from ._overlay import tokens_of_cells
-from ._partners import brought, other_picture, swapped
+from ._partners import brought, other_picture, partner_view, swapped
 from .base import Bench
 
 DONE = {"mean": "hidden", "cut": "knocked out", "patch": "patched from the other picture"}
@@ -66,8 +66,7 @@ def change_view(change: Change, found: Changed, urls: PictureUrls) -> dict[str, 
         "ended": found.anew.ended,
     }
     if change.source is not None:
-        part = change.source.images[-1]
-        view |= {"brought": found.brought, "picture": {"url": urls.of(part), "name": part.name}}
+        view |= {"brought": found.brought, "picture": partner_view(change.source, urls)}
     return view
 
 

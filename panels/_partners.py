@@ -14,13 +14,14 @@ from model.lens import depths
 from model.looking import subject_of
 from model.patching import blocks_of, patch_states
 from model.progress import Run
-from model.prompt import ImagePart
+from model.prompt import ImagePart, picture_names
 from model.subject import Subject
 from studies.world.edit import Edit, erase, recolour
 from studies.world.files import to_png
 from studies.world.phrases import full_name
 from studies.world.scene import COLOURS, NEVER_TRAINED, Scene
 
+from ._html import PictureUrls
 from ._overlay import packed
 from ._runs_view import cut
 from ._scenes import scene_of
@@ -93,6 +94,12 @@ def swapped(prompt: Prompt, other: ImagePart) -> Prompt:
     put = replace(other, time_s=last.time_s)
     messages = tuple(replace(m, parts=tuple(put if p == last else p for p in m.parts)) for m in prompt.messages)
     return replace(prompt, messages=messages)
+
+
+def partner_view(prompt: Prompt, urls: PictureUrls) -> dict[str, Any]:
+    """The other picture of a prompt that `swapped` gave, and which of several it stands for, as `brought.js` takes it."""
+    part, names = prompt.images[-1], picture_names(prompt.images)
+    return {"url": urls.of(part), "name": part.name, "place": names[-1] if len(names) > 1 else ""}
 
 
 def brought(subject: Subject, run: Run, other: Prompt, tokens: tuple[int, ...]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from ._html import PictureUrls, component
 from ._kept import name_of
 from ._lens_health import health_of, lens_health, measuring
 from ._overlay import pictures_view
-from ._partners import other_picture, partners, swapped
+from ._partners import other_picture, partner_view, partners, swapped
 from ._patches_api import add_patches_api
 from ._patches_asked import Question, Turn, events_of, placed, turn_of
 from ._patches_kept import arrays, keep_made, numbers_file, page_file, patch_map_to_open
@@ -124,13 +124,12 @@ class _Asking:
 
     def _between(self, asked: Question, turn: Turn) -> dict[str, Any]:
         other = self._other(asked, turn)
-        part = other.images[-1]
         found = self._worked(asked, turn, partial(between, asked=asked, other=other))
         with self._lock:
             self._brought[_pair(asked, turn)] = found
             while len(self._brought) > MAX_BROUGHT:
                 self._brought.popitem(last=False)
-        return found | {"picture": {"url": self.urls.of(part), "name": part.name}}
+        return found | {"picture": partner_view(other, self.urls)}
 
     def _made(self, asked: Question, turn: Turn) -> Made:
         """The map a question is about, as a thing of its own."""

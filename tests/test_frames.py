@@ -35,7 +35,7 @@ from panels._attention_work import Workshop
 from panels._chat_view import ChatView
 from panels._html import PictureUrls
 from panels._overlay import sums_of_pictures, unpacked
-from panels._partners import swapped
+from panels._partners import partner_view, swapped
 from panels._patches_api import endpoint
 from panels._runs_view import detail_view
 from panels._scenes import FILM_QUESTION, FILM_THING, film_frames, scene_of, truth
@@ -198,6 +198,12 @@ def test_sums_follow_the_cells_whatever_the_layout() -> None:
     mixing = np.array([[0.5, 0, 0, 0.25, 0.25], [0, 1, 0, 0, 0]], np.float32)
     mixed = ImageGrid(views, np.full(2, -1), ((10, 10), (9, 9)), mixing)
     np.testing.assert_allclose(sums_of_pictures(mixed, np.array([2.0, 3.0])), [4, 1])
+
+
+def test_it_is_said_which_frame_another_picture_stands_for() -> None:
+    prompt = swapped(ask(QUESTION, *FRAMES), picture(9))
+    assert partner_view(prompt, PictureUrls())["place"] == "frame at 5 s"
+    assert partner_view(swapped(ask(QUESTION, picture(1)), picture(9)), PictureUrls())["place"] == ""
 
 
 @pytest.mark.parametrize("changed", range(4))

@@ -22,7 +22,7 @@ const broughtView = (reply, many) => {
   const figure = make('div', 'fv-pother'), img = make('img'), small = Math.abs(reply.clean - reply.corrupted) < 0.1;
   img.src = reply.picture.url; img.alt = reply.picture.name;
   figure.append(img, make('p', 'fv-quiet', `With this picture the answer has a log-probability of ${digits(reply.clean)} nats, with the other ${digits(reply.corrupted)}. `
-    + `Blocks of ${reply.side} x ${reply.side} tokens are patched one at a time.`));
+    + `Blocks of ${reply.side} x ${reply.side} tokens are patched one at a time.${reply.picture.place ? ` It stands for ${reply.picture.place}; the others stay.` : ''}`));
   const caution = 'The two pictures give this answer nearly the same probability: shares of so small a difference mean little. Choose a picture that changes the answer.';
   return [figure, ...(small ? [make('p', 'fv-note', caution)] : []), broughtTable(reply, many)];
 };
