@@ -31,7 +31,7 @@ const frameStrip = (pictures, { choose, small = false }) => {
   };
   const heading = () => now.fold === 'sum' ? 'Sum of the map on each frame' : 'Highest value on each frame';
   const tell = () => {
-    if (!now) return; const best = all.reduce((a, k) => now.sums[k] > now.sums[a] ? k : a, all[0]);
+    if (!now) return; const size = (k) => now.fold === 'sum' ? Math.abs(now.sums[k]) : now.sums[k], best = all.reduce((a, k) => size(k) > size(a) ? k : a, all[0]);
     const at = over >= 0 ? over : marked; line.textContent = at >= 0 ? words(at).replace(/^./, (c) => c.toUpperCase()) : `${heading()}. Most on the ${words(best)}`;
     whole.hidden = marked < 0;
   };
