@@ -15,10 +15,10 @@ from studies.comparison import LETTERS
 from studies.ranking import rank, rank_by_kind
 
 from ._answering import read_pictures
+from ._compare_answer import Answer, answer_of
 from ._compare_ask import LEAST, Asking, kind_of, settings_of, shuffled, whole_question
 from ._compare_page import own
 from ._compare_run import Heard, run, veiled
-from ._compare_view import Answer, answer_of
 from ._compare_votes import FREE, cast_vote, results, votes_of
 from .base import MODEL_LIMIT, MODEL_QUEUE, Bench, explained
 

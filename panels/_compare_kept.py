@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from model.errors import WorkbenchError
 from model.heat import heat_methods
@@ -17,11 +17,9 @@ from model.heat.base import Choice, Heat
 from ._attention_ask import MAX_WORDS
 from ._attention_kept import KIND, asked_for, name_of
 from ._attention_look import Look
+from ._compare_answer import Answer
 from ._kept import write_down
 from .base import Bench
-
-if TYPE_CHECKING:
-    from ._compare_view import Answer
 
 MOST_OFFERED = 12
 MAX_SAID = 200

@@ -13,8 +13,9 @@ from model import Prompt, WorkbenchError, ask
 from model.errors import InputError
 from studies.comparison import Comparison
 
+from ._compare_answer import logged_answer
 from ._compare_ask import LEAST, Setting
-from ._compare_view import logged_answer, sealed_view, whole_view
+from ._compare_view import sealed_view, whole_view
 from ._html import PictureUrls
 from ._scenes import scene_of, suggestions
 from .base import Bench, SessionState, guarded

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from model.boxes import Box
 from model.prompt import ImagePart, Prompt
 from studies.paired import agreement, match_boxes, word_diff
 
+from ._compare_answer import Answer
 from ._compare_boxes import NamedBox, boxes_in
 from ._html import PictureUrls
 from ._scenes import scene_of, suggestions
-
-if TYPE_CHECKING:
-    from ._compare_view import Answer
 
 MAX_WORDS = 2000
 """Longer answers are compared as far as here: the table of a comparison grows with both."""

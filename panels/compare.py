@@ -16,13 +16,14 @@ from model.recorder import new_id
 from studies.comparison import LETTERS, Comparison, Side
 
 from . import panels
+from ._compare_answer import answer_of
 from ._compare_api import add_compare_api
 from ._compare_ask import Asking, Entrant, asking, kind_of, once_more, setting_of, settings_of
 from ._compare_heat import HeatTable
 from ._compare_page import BUSY, ComparePage, Values, told
 from ._compare_run import Heard, run
 from ._compare_set import SET, Several
-from ._compare_view import answer_of, live_view, same_again, whole_view
+from ._compare_view import live_view, same_again, whole_view
 from ._compare_votes import cast_vote, votes_view
 from ._html import PictureUrls, component
 from .base import MODEL, QUICK, Bench, SessionState, sent

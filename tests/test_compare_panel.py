@@ -27,6 +27,7 @@ from model.recorder import new_id
 from panels._answering import Progress
 from panels._attention_kept import kept_maps, map_to_open
 from panels._attention_work import heat_by
+from panels._compare_answer import Answer, logged_answer
 from panels._compare_api import _Endpoints
 from panels._compare_ask import Entrant, Setting, asking, entrant, kind_of, once_more, prompt_for, scaled, settings_of
 from panels._compare_boxes import boxes_in
@@ -35,7 +36,7 @@ from panels._compare_page import ComparePage
 from panels._compare_pairs import boxes_view, pair_views
 from panels._compare_run import Heard, kept_spent, run, veiled
 from panels._compare_set import Several, picture_named, set_view
-from panels._compare_view import Answer, live_view, logged_answer, whole_view
+from panels._compare_view import live_view, whole_view
 from panels._compare_votes import cast_vote, votes_view
 from panels._html import PictureUrls
 from panels._overlay import unpacked
