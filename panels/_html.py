@@ -45,14 +45,15 @@ TEMPLATES = {
 }
 ATTENTION = ("attention_ask", "attention_change", "attention_draw", "attention_export", "attention_layout")
 PATCHES = ("patch_facts", "patch_maps", "patch_kept", "patch_controls")
-MAPS = ("frames", "heatmap", "figure", "brought", "lens_health")
+DRAWING = ("scales", "paint", "frames", "heatmap")
+MAPS = (*DRAWING, "figure", "brought", "lens_health")
 COMPARE = ("compare_columns", "compare_pairs", "compare_heat", "compare_vote", "compare_tables")
 SCRIPTS = {
     "transcript": ("common", "tokens", "transcript"),
     "note": ("common", "message"),
     "attention": ("common", *MAPS, "words", "overview", "agree", *ATTENTION, "attention"),
     "compare_setup": ("common", "fields", "compare_setup"),
-    "compare": ("common", "frames", "heatmap", "asking", "fields", *COMPARE, "compare"),
+    "compare": ("common", *DRAWING, "asking", "fields", *COMPARE, "compare"),
     "patches": ("common", *MAPS, "asking", "fields", *PATCHES, "patches"),
 }
 """Files of `assets/js` where they are not common.js and the component's own."""

@@ -1,28 +1,67 @@
 // Activation patching between two pictures: how much of the answer each depth brings back. Tables with bars, too.
-const shareBar = (share, kind) => { const node = make('span', 'fv-pbar' + (kind ? ' ' + kind : '')); node.style.width = (100 * Math.max(0, Math.min(1, share))).toFixed(1) + '%'; return node; };
-const cellOf = (...nodes) => { const node = make('td'); node.append(...nodes); return node; };
+const shareBar = (share, kind) => {
+  const node = make('span', 'fv-pbar' + (kind ? ' ' + kind : ''));
+  node.style.width = (100 * Math.max(0, Math.min(1, share))).toFixed(1) + '%';
+  return node;
+};
+const cellOf = (...nodes) => {
+  const node = make('td');
+  node.append(...nodes);
+  return node;
+};
 const table = (label, heads) => {
-  const node = make('table', 'fv-ptable'), head = make('thead'), row = make('tr'), body = make('tbody');
+  const node = make('table', 'fv-ptable'),
+    head = make('thead'),
+    row = make('tr'),
+    body = make('tbody');
   node.setAttribute('aria-label', label);
-  for (const [text, title] of heads) { const cell = make('th', '', text); cell.scope = 'col'; if (title) cell.title = title; row.append(cell); }
-  head.append(row); node.append(head, body); return { node, body };
+  for (const [text, title] of heads) {
+    const cell = make('th', '', text);
+    cell.scope = 'col';
+    if (title) cell.title = title;
+    row.append(cell);
+  }
+  head.append(row);
+  node.append(head, body);
+  return { node, body };
 };
 // Shares brought back, for each depth: the chosen patches, all others, all.
 const broughtTable = (reply, many) => {
-  const { node, body } = table('Share of the answer brought back, by depth', [['Depth'], [many ? 'These patches' : 'This patch'], ['All others'], ['All patches']]), named = floats(reply.named);
+  const { node, body } = table('Share of the answer brought back, by depth', [
+      ['Depth'],
+      [many ? 'These patches' : 'This patch'],
+      ['All others'],
+      ['All patches'],
+    ]),
+    named = floats(reply.named);
   reply.depths.forEach((depth, i) => {
-    const row = make('tr'); row.append(make('td', 'fv-pnum', depth === 0 ? '0, enters' : depth));
-    for (let g = 0; g < 3; g++) { const v = named[3 * i + g]; row.append(cellOf(make('span', 'fv-pnum', digits(v)), shareBar(Math.abs(v), v < 0 ? 'gain' : ''))); }
+    const row = make('tr');
+    row.append(make('td', 'fv-pnum', depth === 0 ? '0, enters' : depth));
+    for (let g = 0; g < 3; g++) {
+      const v = named[3 * i + g];
+      row.append(cellOf(make('span', 'fv-pnum', digits(v)), shareBar(Math.abs(v), v < 0 ? 'gain' : '')));
+    }
     body.append(row);
   });
   return node;
 };
 // What patching came to, as nodes: the other picture, a caution where there is little to bring back, the table.
 const broughtView = (reply, many) => {
-  const figure = make('div', 'fv-pother'), img = make('img'), small = Math.abs(reply.clean - reply.corrupted) < 0.1;
-  img.src = reply.picture.url; img.alt = reply.picture.name;
-  figure.append(img, make('p', 'fv-quiet', `With this picture the answer has a log-probability of ${digits(reply.clean)} nats, with the other ${digits(reply.corrupted)}. `
-    + `Blocks of ${reply.side} x ${reply.side} tokens are patched one at a time.${reply.picture.place ? ` It stands for ${reply.picture.place}; the others stay.` : ''}`));
-  const caution = 'The two pictures give this answer nearly the same probability: shares of so small a difference mean little. Choose a picture that changes the answer.';
+  const figure = make('div', 'fv-pother'),
+    img = make('img'),
+    small = Math.abs(reply.clean - reply.corrupted) < 0.1;
+  img.src = reply.picture.url;
+  img.alt = reply.picture.name;
+  figure.append(
+    img,
+    make(
+      'p',
+      'fv-quiet',
+      `With this picture the answer has a log-probability of ${digits(reply.clean)} nats, with the other ${digits(reply.corrupted)}. ` +
+        `Blocks of ${reply.side} x ${reply.side} tokens are patched one at a time.${reply.picture.place ? ` It stands for ${reply.picture.place}; the others stay.` : ''}`,
+    ),
+  );
+  const caution =
+    'The two pictures give this answer nearly the same probability: shares of so small a difference mean little. Choose a picture that changes the answer.';
   return [figure, ...(small ? [make('p', 'fv-note', caution)] : []), broughtTable(reply, many)];
 };

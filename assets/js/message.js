@@ -1,3 +1,6 @@
 // One sentence, or nothing.
-const build = () => { element.querySelector('.fv-error, .fv-note').textContent = props.value || ''; };
-watch('value', build); build();
+const build = () => {
+  element.querySelector('.fv-error, .fv-note').textContent = props.value || '';
+};
+watch('value', build);
+build();

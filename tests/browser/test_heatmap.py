@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from model.grid import ImageGrid, View
-from panels._html import ASSETS
+from panels._html import ASSETS, DRAWING
 from panels._overlay import geometry, packed, tokens_of_cells
 
 pytestmark = pytest.mark.browser
@@ -50,7 +50,7 @@ PAINT = """([pictures, scores, high, side]) => {
 def drawing(browser: Browser) -> Iterator[Page]:
     """A page with the script's functions at `window.kit`, and the Patches panel's arithmetic as text."""
     page = browser.new_page()
-    source = "\n".join((ASSETS / "js" / f"{name}.js").read_text(encoding="utf-8") for name in ("common", "frames", "heatmap"))
+    source = "\n".join((ASSETS / "js" / f"{name}.js").read_text(encoding="utf-8") for name in ("common", *DRAWING))
     page.evaluate(KIT, source)
     page.evaluate("text => { window.maps = text; }", (ASSETS / "js" / "patch_maps.js").read_text(encoding="utf-8"))
     yield page
