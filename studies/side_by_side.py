@@ -30,7 +30,7 @@ from .world.scene import make_scene
 from .world.splits import held_out_seed
 
 NEW_TOKENS = 32
-REPETITIONS = 5
+REPETITIONS = 15
 LATE = 1.5
 """A first token may come this many times as late as alone, and the other's prompt is read before it."""
 
