@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,12 +19,13 @@ from model.prompt import ImagePart
 from model.subject import Subject
 
 from ._answering import read_pictures
+from ._api import INTEGERS, images_parameter, json_parameter, told
 from ._attention_ask import choice_of, method_of
 from ._attention_look import Look, Looks, Seen, checked, look_at
 from ._attention_view import token_views
 from ._overlay import pictures_json, sums_of_pictures
 from ._scores import scores_of
-from .base import MODEL_LIMIT, MODEL_QUEUE, Bench, explained
+from .base import MODEL_LIMIT, MODEL_QUEUE, Bench
 
 
 def add_attention_api(bench: Bench, looks: Looks) -> None:
@@ -34,13 +34,13 @@ def add_attention_api(bench: Bench, looks: Looks) -> None:
         whose: dict[str, Any] = {
             "run_id": gr.Textbox("", label="run_id"),
             "question": gr.Textbox("", label="question"),
-            "images": gr.File(label="images", file_count="multiple", type="filepath"),
+            "images": images_parameter(),
             "answer": gr.Textbox("", label="answer"),
             "checkpoint": gr.Textbox("", label="checkpoint"),
         }
         which: dict[str, Any] = {
             "method": gr.Textbox("", label="method"),
-            "words": gr.JSON(None, label="words"),
+            "words": json_parameter("words", {"anyOf": [INTEGERS, {"type": "string"}]}),
             "layer": gr.Number(None, label="layer", precision=0),
             "head": gr.Number(None, label="head", precision=0),
             "rows": gr.Textbox("predicting", label="rows"),
@@ -50,17 +50,6 @@ def add_attention_api(bench: Bench, looks: Looks) -> None:
     shared = {"outputs": out, "concurrency_id": MODEL_QUEUE, "concurrency_limit": MODEL_LIMIT}
     trace.click(trace_endpoint(bench, looks), inputs_kwargs=whose, api_name="attention_trace", **shared)
     map_.click(map_endpoint(bench, looks), inputs_kwargs=whose | which, api_name="attention_map", **shared)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """What goes wrong within is a sentence to the caller."""
-    try:
-        yield
-    except gr.Error:
-        raise
-    except Exception as error:
-        raise gr.Error(explained(error), print_exception=False) from error
 
 
 def trace_endpoint(bench: Bench, looks: Looks) -> Callable[..., dict[str, Any]]:
@@ -73,7 +62,7 @@ def trace_endpoint(bench: Bench, looks: Looks) -> Callable[..., dict[str, Any]]:
 
         Of a logged turn `run_id`, or of `images` with a `question`; `answer` is the text to trace in place of the logged one.
         """
-        with _told():
+        with told():
             look = _look(bench, run_id, question, images, answer, checkpoint)
             seen = looks.seen(look)
             tokens = [
@@ -117,7 +106,7 @@ def map_endpoint(bench: Bench, looks: Looks) -> Callable[..., dict[str, Any]]:
         of the answer; none means all of it. `layer` and `head` count from 0; none means all. Where no token looks is null.
         `pictures` names each picture and gives the map's sum on it; frames of a video have their `time_s` in seconds.
         """
-        with _told():
+        with told():
             look = _look(bench, run_id, question, images, answer, checkpoint)
             slug = method_of(method.strip() or scores_of(look.checkpoint).default)
             choice = choice_of({"layer": _whole(layer), "head": _whole(head), "rows": rows, "reduce": reduce})

@@ -12,8 +12,9 @@ from model.options import MAX_NEW_TOKENS
 
 from . import _settings
 from ._answering import Asked, Progress, compose, read_pictures, run, timed
+from ._api import images_parameter, json_parameter, picture_parameter, told
 from ._settings import Range
-from .base import MODEL_LIMIT, MODEL_QUEUE, Bench, SessionState, explained
+from .base import MODEL_LIMIT, MODEL_QUEUE, Bench, SessionState
 
 LENGTH = Range(1, MAX_NEW_TOKENS, 256, whole=True)
 
@@ -23,7 +24,7 @@ def add_chat_api(bench: Bench) -> None:
     with gr.Column(visible=False):
         inputs: dict[str, Any] = {
             "question": gr.Textbox(label="question"),
-            "images": gr.File(label="images", file_count="multiple", type="filepath"),
+            "images": images_parameter(),
             "checkpoint": gr.Textbox("", label="checkpoint"),
             "session": gr.Textbox("", label="session"),
             "system": gr.Textbox("", label="system"),
@@ -31,7 +32,8 @@ def add_chat_api(bench: Bench) -> None:
             "top_p": gr.Number(1, label="top_p"),
             "max_new_tokens": gr.Number(LENGTH.default, label="max_new_tokens"),
             "seed": gr.Number(0, label="seed"),
-            "times": gr.JSON(None, label="times"),
+            "times": json_parameter("times", {"type": "array", "items": {"anyOf": [{"type": "number"}, {"type": "null"}]}}),
+            "picture": picture_parameter(),
         }
         out = gr.JSON(label="turn")
         ask = gr.Button("ask")
@@ -47,27 +49,25 @@ def add_chat_api(bench: Bench) -> None:
         max_new_tokens: float = 256,
         seed: float = 0,
         times: list[float | None] | None = None,
+        picture: str | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Ask one question. An empty `checkpoint` is the first built in; `session` goes on where an earlier call's ended.
-        `times` makes frames of a video out of `images`: seconds from its start, one for each.
+        `times` makes frames of a video out of `images`: seconds from its start, one for each. `picture` is one more of them,
+        for MCP clients: an address of it, or a data URL.
 
         Yields the turn as it grows: run_id, session, checkpoint, text, done, and at the end reason, tokens
         [[id, logprob, text], ...] and figures. What goes wrong is said in a sentence.
         """
-        try:
+        with told():
             values = {"temperature": temperature, "top_p": top_p, "seed": seed}
             length = int(_settings.number("max_new_tokens", max_new_tokens, LENGTH))
             options = replace(_settings.options(values), max_new_tokens=length)
-            pictures, notes = read_pictures(images or [])
+            pictures, notes = read_pictures([*(images or []), *([picture] if picture else [])])
             state = _state(bench, (session or "").strip(), (checkpoint or "").strip())
             asked = compose(bench, state, question or "", timed(pictures, times), system or "", options, state.run_id)
             asked = replace(asked, notes=(*notes, *asked.notes))
             for progress in run(bench, asked):
                 yield _view(asked, progress)
-        except gr.Error:
-            raise
-        except Exception as error:
-            raise gr.Error(explained(error), print_exception=False) from error
 
     ask.click(
         chat_ask,

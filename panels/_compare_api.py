@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
@@ -15,12 +14,13 @@ from studies.comparison import LETTERS
 from studies.ranking import rank, rank_by_kind
 
 from ._answering import read_pictures
+from ._api import TEXTS, images_parameter, json_parameter, picture_parameter, told
 from ._compare_answer import Answer, answer_of
 from ._compare_ask import LEAST, Asking, kind_of, settings_of, shuffled, whole_question
 from ._compare_page import own
 from ._compare_run import Heard, run, veiled
 from ._compare_votes import FREE, cast_vote, results, votes_of
-from .base import MODEL_LIMIT, MODEL_QUEUE, Bench, explained
+from .base import MODEL_LIMIT, MODEL_QUEUE, Bench
 
 
 def add_compare_api(bench: Bench) -> None:
@@ -28,15 +28,16 @@ def add_compare_api(bench: Bench) -> None:
     with gr.Column(visible=False):
         asked: dict[str, Any] = {
             "question": gr.Textbox(label="question"),
-            "columns": gr.JSON(None, label="columns"),
-            "images": gr.File(label="images", file_count="multiple", type="filepath"),
+            "columns": json_parameter("columns", {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "object"}]}}),
+            "images": images_parameter(),
             "blind": gr.Checkbox(False, label="blind"),
             "session": gr.Textbox("", label="session"),
+            "picture": picture_parameter(),
         }
         voted: dict[str, Any] = {
             "group": gr.Textbox(label="group"),
             "outcome": gr.Textbox(label="outcome"),
-            "reasons": gr.JSON(None, label="reasons"),
+            "reasons": json_parameter("reasons", TEXTS),
             "session": asked["session"],
         }
         wanted: dict[str, Any] = {
@@ -53,17 +54,6 @@ def add_compare_api(bench: Bench) -> None:
     buttons[2].click(endpoints.compare_results, inputs_kwargs=wanted, outputs=out, api_name="compare_results")
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """What goes wrong within is a sentence to the caller."""
-    try:
-        yield
-    except gr.Error:
-        raise
-    except Exception as error:
-        raise gr.Error(explained(error), print_exception=False) from error
-
-
 class _Endpoints:
     """The functions behind the endpoints."""
 
@@ -77,18 +67,20 @@ class _Endpoints:
         images: list[str] | None = None,
         blind: bool = False,
         session: str = "",
+        picture: str | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Ask two to four columns the same question side by side. A column is a checkpoint, or {spec, temperature, top_p,
         seed, length, system, side_px, quantization}; none given are the first two built in.
+        `picture` is one more of `images`, for MCP clients: an address of it, or a data URL.
 
         Yields {group, session, done, columns: [{letter, text, done, ...}]} as the answers grow. With `blind` their order
         is random and nothing says which is which until `compare_vote`. A column that fails has an `error`.
         """
         bench = self.bench
-        with _told():
+        with told():
             settings = settings_of(columns if columns else [c.spec for c in bench.builtin[:LEAST]])
             text = whole_question(str(question or ""))
-            pictures, notes = read_pictures(images or [])
+            pictures, notes = read_pictures([*(images or []), *([picture] if picture else [])])
             held = str(session or "").strip() or bench.history.new_session(client="api")
             bench.history.session(held)
             prompt, kind = ask(text, *pictures), kind_of(pictures, text)
@@ -114,7 +106,7 @@ class _Endpoints:
         A blind vote is final; on an open comparison the last vote counts. `session` is the one `compare_ask` gave; on a
         public page it must be.
         """
-        with _told():
+        with told():
             named = self._named(session)
             held = own(self.bench, self.bench.history.comparison(str(group or "")[:100]), named)
             if reasons is not None and not isinstance(reasons, list):
@@ -133,7 +125,7 @@ class _Endpoints:
 
         On a public page the votes are those of `session` alone.
         """
-        with _told():
+        with told():
             votes = votes_of(self.bench, self._named(session), str(kind or ""), blind is True)
             by_kind = {name or FREE: results(ranking) for name, ranking in rank_by_kind(votes).items()}
             return results(rank(votes)) | {"by_kind": by_kind}

@@ -17,9 +17,10 @@ from model.progress import Run
 from model.subject import Subject
 
 from ._answering import read_pictures
+from ._api import INTEGERS, NUMBERS, images_parameter, json_parameter, told
 from ._overlay import pictures_json
 from ._patches_asked import Turn, placed, turn_of
-from .base import MODEL_LIMIT, MODEL_QUEUE, Bench, explained
+from .base import MODEL_LIMIT, MODEL_QUEUE, Bench
 
 BEST = 10
 QUESTION = "Describe the picture."
@@ -31,10 +32,10 @@ def add_patches_api(bench: Bench) -> None:
         inputs: dict[str, Any] = {
             "run_id": gr.Textbox("", label="run_id"),
             "question": gr.Textbox("", label="question"),
-            "images": gr.File(label="images", file_count="multiple", type="filepath"),
+            "images": images_parameter(),
             "checkpoint": gr.Textbox("", label="checkpoint"),
-            "patch": gr.JSON(None, label="patch"),
-            "box": gr.JSON(None, label="box"),
+            "patch": json_parameter("patch", INTEGERS),
+            "box": json_parameter("box", NUMBERS),
             "image": gr.Number(0, label="image", precision=0),
             "stage": gr.Textbox("decoder", label="stage"),
             "layer": gr.Number(-1, label="layer", precision=0),
@@ -72,7 +73,7 @@ def endpoint(bench: Bench) -> Callable[..., dict[str, Any]]:
         counts from 0, -1 is the last. Gives per view the grid of cosines (null where no token looks), and the best patches;
         what shows a frame of a video has its `time_s` in seconds.
         """
-        try:
+        with told():
             turn = _turn(bench, run_id or "", question or "", images or [], checkpoint or "")
             place = (_numbers("patch", patch, 2), _numbers("box", box, 4), int(image or 0))
             if stage not in STAGES:
@@ -80,10 +81,6 @@ def endpoint(bench: Bench) -> Callable[..., dict[str, Any]]:
             found = bench.core.examined(
                 turn.checkpoint, turn.prompt, turn.answer, partial(similar, place=place, stage=stage, layer=int(layer))
             )
-        except gr.Error:
-            raise
-        except Exception as error:
-            raise gr.Error(explained(error), print_exception=False) from error
         return {"run_id": turn.run, "checkpoint": turn.checkpoint.name, **found}
 
     return patches_similar

@@ -8,7 +8,8 @@ import gradio as gr
 
 from model.errors import InputError
 
-from .base import Bench, explained
+from ._api import told
+from .base import Bench
 
 MAX_ROWS = 1000
 FIELDS = (
@@ -24,7 +25,7 @@ def add_sessions_api(bench: Bench) -> None:
         query: str = "", checkpoint: str = "", panel: str = "", since: str = "", until: str = "", limit: int = 100
     ) -> list[dict[str, Any]]:
         """Logged turns whose question or answer has all these words, newest first."""
-        try:
+        with told():
             filters = {"checkpoint": checkpoint, "panel": panel, "since": since, "until": until}
             for name, value in {"query": query, **filters}.items():
                 if value is not None and not isinstance(value, str):
@@ -33,8 +34,6 @@ def add_sessions_api(bench: Bench) -> None:
                 raise InputError(f"limit is {str(limit)[:40]!r}. Give a whole number.")
             texts = {name: value or "" for name, value in filters.items()}
             rows = bench.history.search(query or "", **texts, limit=max(1, min(limit, MAX_ROWS)))
-        except Exception as error:
-            raise gr.Error(explained(error), print_exception=False) from error
         return [{name: getattr(row, name) for name in FIELDS} for row in rows]
 
     gr.api(sessions_search, api_name="sessions_search")

@@ -65,6 +65,11 @@ class TestChatAsk:
         assert (record.row.session, record.row.answer, record.row.panel) == (turn["session"], "pink", "chat")
         assert served.history.session(turn["session"]).client == "api"
 
+    def test_one_picture_can_be_given_by_itself_or_beside_others(self, client: Client, scene: dict[str, Any]) -> None:
+        alone = ask(client, question=HEART, picture=scene)
+        assert alone["text"] == "pink"
+        assert ask(client, question=HEART, images=[scene], picture=scene)["visual_tokens"] == 2 * alone["visual_tokens"]
+
     def test_it_is_streamed(self, client: Client, served: Program, endless: Path) -> None:
         """512 tokens of a checkpoint that does not stop: what is written grows, and nothing is lost on the way."""
         job = client.submit(question="Go on.", checkpoint=str(endless), max_new_tokens=512, api_name="/chat_ask")
@@ -263,3 +268,30 @@ def test_these_endpoints_and_no_others_and_what_must_be_given(client: Client) ->
     names = [p["parameter_name"] for p in named["/chat_ask"]["parameters"]]
     assert names[:5] == ["question", "images", "checkpoint", "session", "system"]
     assert all(re.fullmatch(r"[a-z][a-z_]*", name) for name in names)
+
+
+def nodes(schema: Any) -> Iterator[dict[str, Any]]:
+    """Every object of a JSON schema, itself included."""
+    if isinstance(schema, dict):
+        yield schema
+    for part in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from nodes(part)
+
+
+def test_parameters_are_described_by_json_schemas_so_that_mcp_clients_can_call(client: Client) -> None:
+    """They check what they send first: {} is no type, and no definitions stand where Gradio's own schemas point."""
+    known = {"array", "boolean", "integer", "null", "number", "object", "string"}
+    count = 0
+    for name, endpoint in client.view_api(return_format="dict")["named_endpoints"].items():
+        for given in endpoint["parameters"]:
+            if given["parameter_name"] == "picture":  # Gradio knows a single file, and makes an address of it
+                assert given["type"]["title"] == "FileData"
+                continue
+            for node in nodes(given["type"]):
+                count += 1
+                assert "$ref" not in node, (name, given)
+                assert "properties" in node or "anyOf" in node or node.get("type") in known or node.keys() == {"path"}, (
+                    name,
+                    given,
+                )
+    assert count > 60
