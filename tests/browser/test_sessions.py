@@ -251,8 +251,9 @@ def test_deleting_asks_once_and_takes_pictures_along(page: Watched, served: Prog
     assert all(found.id != session for found in served.history.sessions(1000))
     assert not blob.exists()
     page.tab("Chat")
-    page.settled(1)  # a session of its own, begun as for a newcomer
-    assert served.history.run(page.run_id()).row.session != session
+    # a session of its own, begun as for a newcomer, takes the place of the one turn that was there
+    page.page.wait_for_function("run => ![run, undefined].includes(document.querySelector('.fv-turn')?.dataset.run)", arg=first)
+    assert served.history.run(page.settled(1).run_id()).row.session != session
 
 
 def test_keys_move_through_the_list(page: Watched, served: Program) -> None:
