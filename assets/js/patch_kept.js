@@ -16,7 +16,7 @@ const keep = async (what) => {
   const mine = run,
     reply = await ask({ kind: 'keep', run, ...what }, { quiet: true });
   if (mine !== run) return;
-  root.dataset.kept = JSON.stringify(what);
+  root.dataset[what.map === 'says' ? 'said' : 'kept'] = JSON.stringify(what); // two things may be logged at once
   if (reply.error || !reply.kept) note(reply.error || 'This map is not logged: the log holds as many of this turn as it takes.');
 };
 const keepSoon = () => {
