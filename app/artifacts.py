@@ -6,11 +6,9 @@ An artifact goes with its run: when that is deleted (`cleanup`), and into the ex
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 from model.errors import InputError
+from panels._records import Artifact, Json
 
 from . import rows
 from .store import Store
@@ -19,20 +17,7 @@ MOST_OF_A_RUN = 500
 MEDIA_TYPE = "application/octet-stream"
 
 
-@dataclass(frozen=True)
-class Artifact:
-    """One thing kept with a run. `meta` says what it is; `id` is the sha256 of its bytes."""
-
-    run_id: str
-    kind: str
-    name: str
-    id: str
-    media_type: str
-    size_bytes: int
-    meta: Mapping[str, Any] = field(default_factory=dict)
-
-
-def keep(store: Store, artifact_of: tuple[str, str, str], data: bytes, media_type: str, meta: Mapping[str, Any]) -> bool:
+def keep(store: Store, artifact_of: tuple[str, str, str], data: bytes, media_type: str, meta: Json) -> bool:
     """Keep bytes as (run, kind, name), in place of what was kept so before. False where the run is gone or holds too many."""
     run_id, kind, name = artifact_of
     with store.write() as db:

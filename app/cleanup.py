@@ -8,40 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from sqlite_utils import Database
 
 from model.errors import InputError
+from panels._records import Deleted, Usage
 
 from .store import FILE, Store
 
 _IDS = "(SELECT value FROM json_each(:ids))"
 _UNANSWERED = "NOT EXISTS (SELECT 1 FROM runs WHERE group_id = comparisons.id)"
-
-
-@dataclass(frozen=True)
-class Deleted:
-    """What went. `size_bytes` are the files removed; the database keeps its size and uses the room again."""
-
-    sessions: int
-    runs: int
-    messages: int
-    images: int
-    size_bytes: int
-
-
-@dataclass(frozen=True)
-class Usage:
-    """How much the log holds: rows, bytes of the database and bytes of the files beside it."""
-
-    sessions: int
-    runs: int
-    messages: int
-    images: int
-    trials: int
-    database_bytes: int
-    blob_bytes: int
 
 
 def delete_runs(store: Store, ids: list[str]) -> Deleted:

@@ -7,12 +7,13 @@ session of one's own (`open_shared`); the original stays out of reach.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from model.errors import InputError
 from model.prompt import ImagePart
 from model.recorder import new_id
+from panels._records import Artifact, Deleted, Json, RunRecord, RunRow, Session, Usage
+from studies.comparison import Comparison, Vote
 
 from . import rows
 from .comparisons import SEALED
@@ -42,11 +43,11 @@ class GuestLog:
 
     # --- sessions ------------------------------------------------------------------------------
 
-    def sessions(self, limit: int = 100) -> list[Any]:
+    def sessions(self, limit: int = 100) -> list[Session]:
         own = [self.whole.session(id) for id in self.guests.own()[:MOST_SESSIONS]]
         return sorted(own, key=lambda session: session.last_at, reverse=True)[:limit]
 
-    def session(self, id: str) -> Any:
+    def session(self, id: str) -> Session:
         return self.whole.session(self._session(id))
 
     def new_session(self, name: str = "", client: str = "") -> str:
@@ -65,7 +66,7 @@ class GuestLog:
     def rename(self, session: str, name: str) -> None:
         self.whole.rename(self._session(session), name)
 
-    def keep_settings(self, session: str, settings: Mapping[str, Any]) -> None:
+    def keep_settings(self, session: str, settings: Json) -> None:
         self.whole.keep_settings(self._session(session), settings)
 
     def current(self, session: str) -> str | None:
@@ -74,25 +75,29 @@ class GuestLog:
     def set_current(self, session: str, run_id: str | None) -> None:
         self.whole.set_current(self._session(session), run_id)
 
-    def delete_session(self, id: str) -> Any:
+    def delete_session(self, id: str) -> Deleted:
         return self.whole.delete_session(self._session(id))
 
     # --- turns ---------------------------------------------------------------------------------
 
-    def run(self, run_id: str) -> Any:
+    def run(self, run_id: str) -> RunRecord:
         return self.whole.run(self._run(run_id))
 
-    def thread(self, run_id: str) -> list[Any]:
+    def thread(self, run_id: str) -> list[RunRow]:
         return self.whole.thread(run_id) if self.has(run_id) else []
 
-    def children(self, session: str, parent_run_id: str | None, panel: str = "chat") -> list[Any]:
+    def children(self, session: str, parent_run_id: str | None, panel: str = "chat") -> list[RunRow]:
         return self.whole.children(session, parent_run_id, panel) if self._mine(session) else []
 
-    def group(self, group: str) -> list[Any]:
+    def group(self, group: str) -> list[RunRow]:
         return [row for row in self.whole.group(group) if self.has(row.id)]
 
-    def search(self, query: str = "", **filters: Any) -> list[Any]:
-        return self.whole.search(query, **filters, sessions=self.guests.own())
+    def search(self, query: str = "", *, checkpoint: str = "", panel: str = "", since: str = "", until: str = "",
+               rating: int | None = None, status: str = "", limit: int = 100) -> list[RunRow]:  # fmt: skip
+        return self.whole.search(
+            query, checkpoint=checkpoint, panel=panel, since=since, until=until, rating=rating, status=status, limit=limit,
+            sessions=self.guests.own(),
+        )  # fmt: skip
 
     def rate(self, run_id: str, value: int, note: str = "") -> None:
         self.whole.rate(self._run(run_id), value, note)
@@ -107,34 +112,34 @@ class GuestLog:
             raise InputError(f"The picture {image_id[:12]} is not part of a turn of this browser.")
         return self.whole.picture(image_id)
 
-    def keep(self, run_id: str, kind: str, name: str, data: bytes, meta: Mapping[str, Any]) -> bool:
+    def keep(self, run_id: str, kind: str, name: str, data: bytes, meta: Json) -> bool:
         return self.has(run_id) and self.whole.keep(run_id, kind, name, data, meta)
 
-    def kept(self, run_id: str, kind: str) -> list[Any]:
+    def kept(self, run_id: str, kind: str) -> list[Artifact]:
         return self.whole.kept(run_id, kind) if self.has(run_id) else []
 
-    def kept_bytes(self, run_id: str, kind: str, name: str) -> tuple[Any, bytes]:
+    def kept_bytes(self, run_id: str, kind: str, name: str) -> tuple[Artifact, bytes]:
         return self.whole.kept_bytes(self._run(run_id), kind, name)
 
-    def delete_runs(self, ids: Iterable[str]) -> Any:
+    def delete_runs(self, ids: Iterable[str]) -> Deleted:
         return self.whole.delete_runs([self._run(id) for id in ids])
 
-    def usage(self) -> Any:
+    def usage(self) -> Usage:
         return self.whole.usage()
 
     # --- comparisons ---------------------------------------------------------------------------
 
-    def begin_comparison(self, comparison: Any) -> None:
+    def begin_comparison(self, comparison: Comparison) -> None:
         self._session(comparison.session)
         self.whole.begin_comparison(comparison)
 
-    def comparison(self, id: str) -> Any:
+    def comparison(self, id: str) -> Comparison:
         found = self.whole.comparison(id)
         if not self._mine(found.session):
             raise InputError("There is no such comparison. It may have been deleted.")
         return found
 
-    def comparisons(self, session: str, limit: int = 100) -> list[Any]:
+    def comparisons(self, session: str, limit: int = 100) -> list[Comparison]:
         return self.whole.comparisons(session, limit) if self._mine(session) else []
 
     def pictures_of(self, comparison: str) -> list[str]:
@@ -146,10 +151,10 @@ class GuestLog:
     def reveal(self, comparison: str) -> None:
         self.whole.reveal(self.comparison(comparison).id)
 
-    def vote(self, comparison: str, outcome: str, reasons: Iterable[str] = (), waited_ms: float | None = None) -> Any:
+    def vote(self, comparison: str, outcome: str, reasons: Iterable[str] = (), waited_ms: float | None = None) -> Comparison:
         return self.whole.vote(self.comparison(comparison).id, outcome, reasons, waited_ms)
 
-    def votes(self, session: str = "") -> list[Any]:
+    def votes(self, session: str = "") -> list[Vote]:
         own = [session] if session else self.guests.own()
         return [vote for one in own if self._mine(one) for vote in self.whole.votes(one)]
 
@@ -172,7 +177,7 @@ class GuestLog:
         self.whole.set_current(session, before)
         return session
 
-    def _thread(self, run_id: str) -> list[Any]:
+    def _thread(self, run_id: str) -> list[RunRow]:
         """A turn and those before it. Raises InputError where one is of a sealed comparison: its copy would not be sealed."""
         turns = self.whole.thread(run_id)
         if any(turn.sealed for turn in turns):

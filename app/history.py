@@ -16,11 +16,12 @@ from model.options import Options
 from model.pictures import open_picture
 from model.prompt import ImagePart, Message, Prompt
 from model.recorder import new_id
+from panels._records import Artifact, Deleted, Json, RunRecord, RunRow, Session, Usage
 from studies.comparison import Comparison, Vote
 
 from . import artifacts, cleanup, comparisons, rows, search
 from .comparisons import SEALED, VEIL, WRITING
-from .past import RunRecord, RunRow, Session, in_order, run_row
+from .past import in_order, run_row, session_row
 from .store import Store
 from .trials import Trials
 
@@ -65,10 +66,12 @@ class History:
     def sessions(self, limit: int = 100) -> list[Session]:
         """The sessions, the one used last first."""
         found = self.store.read(f"{_SESSIONS} ORDER BY last_at DESC, s.rowid DESC LIMIT ?", [limit])
-        return [_session(row) for row in found]
+        return [session_row(row) for row in found]
 
     def session(self, id: str) -> Session:
-        return _session(self._one(f"{_SESSIONS} WHERE s.id = ?", [id], f"There is no session {id!r}. It may have been deleted."))
+        return session_row(
+            self._one(f"{_SESSIONS} WHERE s.id = ?", [id], f"There is no session {id!r}. It may have been deleted.")
+        )
 
     def new_session(self, name: str = "", client: str = "") -> str:
         """The id of a session that begins now."""
@@ -80,7 +83,7 @@ class History:
     def rename(self, session: str, name: str) -> None:
         self._change_session(session, {"name": name})
 
-    def keep_settings(self, session: str, settings: Mapping[str, Any]) -> None:
+    def keep_settings(self, session: str, settings: Json) -> None:
         """Replaces what the session remembers of its settings. Plain JSON values only."""
         self._change_session(session, {"settings": rows.to_json(dict(settings))})
 
@@ -197,15 +200,15 @@ class History:
             raise PictureError(f"The file of the picture {image_id[:12]} has changed in the data folder. Add it again.")
         return part
 
-    def keep(self, run_id: str, kind: str, name: str, data: bytes, meta: Mapping[str, Any]) -> bool:
+    def keep(self, run_id: str, kind: str, name: str, data: bytes, meta: Json) -> bool:
         """Keeps bytes with a run, in place of what had that name; False where the run is gone or holds too many."""
         return artifacts.keep(self.store, (run_id, kind, name), data, artifacts.MEDIA_TYPE, meta)
 
-    def kept(self, run_id: str, kind: str) -> list[artifacts.Artifact]:
+    def kept(self, run_id: str, kind: str) -> list[Artifact]:
         """What is kept of a run, the oldest first; nothing of one of a sealed comparison."""
         return [] if comparisons.is_sealed(self.store, run_id) else artifacts.listed(self.store, run_id, kind)
 
-    def kept_bytes(self, run_id: str, kind: str, name: str) -> tuple[artifacts.Artifact, bytes]:
+    def kept_bytes(self, run_id: str, kind: str, name: str) -> tuple[Artifact, bytes]:
         """One thing kept of a run, with its bytes. Raises InputError for one of a sealed comparison, too."""
         if comparisons.is_sealed(self.store, run_id):
             raise InputError(SEALED)
@@ -247,15 +250,15 @@ class History:
         """What studies wrote down."""
         return Trials(self.store)
 
-    def delete_runs(self, ids: Iterable[str]) -> cleanup.Deleted:
+    def delete_runs(self, ids: Iterable[str]) -> Deleted:
         """Deletes these runs, and the messages and pictures that nothing else refers to."""
         return cleanup.delete_runs(self.store, list(ids))
 
-    def delete_session(self, id: str) -> cleanup.Deleted:
+    def delete_session(self, id: str) -> Deleted:
         """Deletes a session with its runs, and the messages and pictures that nothing else refers to."""
         return cleanup.delete_session(self.store, id)
 
-    def usage(self) -> cleanup.Usage:
+    def usage(self) -> Usage:
         """How much the log holds."""
         return cleanup.usage(self.store)
 
@@ -300,8 +303,3 @@ def _parts(parts: Iterable[rows.Part], pictures: Mapping[str, ImagePart]) -> tup
     """A message's parts with their pictures, less those that are missing."""
     kept = (part for part in parts if isinstance(part, str) or part["image"] in pictures)
     return tuple(part if isinstance(part, str) else replace(pictures[part["image"]], time_s=part.get("time_s")) for part in kept)
-
-
-def _session(row: Mapping[str, Any]) -> Session:
-    texts = {name: row[name] or "" for name in ("name", "app_version", "client", "question")}
-    return Session(**{**row, **texts, "settings": json.loads(row["settings"] or "{}")})

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from model.registry import Registry
 
-from .base import Panel
+if TYPE_CHECKING:  # the log's records are read without a page
+    from .base import Panel
 
 panels: Registry[Panel] = Registry("panel", "panels")

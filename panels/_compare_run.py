@@ -6,7 +6,8 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 from model import Failed, Said, WorkbenchError
 from model.events import Finished, Spent
@@ -103,9 +104,10 @@ def _keep(bench: Bench, one: Heard) -> None:
 
 
 def kept_spent(bench: Bench, run_id: str) -> Spent | None:
-    """What a logged column took; None where it was not kept."""
-    found = next((artifact.meta for artifact in bench.history.kept(run_id, KIND) if artifact.name == NAME), None)
-    return Spent(**found) if found else None
+    """What a logged column took; None where it was not kept, or where an import brought something else by that name."""
+    meta = next((artifact.meta for artifact in bench.history.kept(run_id, KIND) if artifact.name == NAME), {})
+    numbers: dict[str, Any] = {part.name: meta.get(part.name) for part in fields(Spent)}
+    return Spent(**numbers) if all(type(number) in (int, float) for number in numbers.values()) else None
 
 
 def veiled(columns: Sequence[Heard]) -> list[str]:

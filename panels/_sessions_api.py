@@ -32,8 +32,10 @@ def add_sessions_api(bench: Bench) -> None:
                     raise InputError(f"{name} is {str(value)[:40]!r}. Give a text.")
             if isinstance(limit, bool) or not isinstance(limit, int):
                 raise InputError(f"limit is {str(limit)[:40]!r}. Give a whole number.")
-            texts = {name: value or "" for name, value in filters.items()}
-            rows = bench.history.search(query or "", **texts, limit=max(1, min(limit, MAX_ROWS)))
+            rows = bench.history.search(
+                query or "", checkpoint=checkpoint or "", panel=panel or "", since=since or "", until=until or "",
+                limit=max(1, min(limit, MAX_ROWS)),
+            )  # fmt: skip
         return [{name: getattr(row, name) for name in FIELDS} for row in rows]
 
     gr.api(sessions_search, api_name="sessions_search")

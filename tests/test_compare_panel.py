@@ -174,6 +174,8 @@ def test_columns_say_what_each_says_alone_and_are_logged_under_one_group(table: 
     assert [side.label for side in held.columns] == [TINY, STAGE]
     assert (held.kind, kind_of((PART,), STAR)) == ("", "colour")
     assert kept_spent(table.bench, held.columns[0].run) == heard[0].spent
+    table.history.keep(held.columns[1].run, "compare", "spent", b"", {"first_token_ms": "soon", "steps": 1})
+    assert kept_spent(table.bench, held.columns[1].run) is None, "an import may bring anything by that name"
     assert heard[0].spent.weights_bytes > 10**6
 
 
