@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import zero
+from . import zerogpu as zero
 from .settings import DEFAULT_CHECKPOINTS, DEFAULT_PORT, ENVIRONMENT
 
 

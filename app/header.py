@@ -13,9 +13,9 @@ import gradio as gr
 from model import Checkpoint, Loading, WorkbenchError, parse_spec
 from model.errors import CheckpointError
 from model.families.base import Capability
-from panels._html import component
-from panels._turns import size_text
-from panels.base import QUICK, Bench, SessionState, explained, sent, warn
+from panels.base.bench import QUICK, Bench, SessionState, explained, sent, warn
+from panels.base.components import component
+from panels.base.turn_views import size_text
 
 BADGES = {
     Capability.GENERATE: ("answers", "It answers questions"),

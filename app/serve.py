@@ -19,14 +19,14 @@ from starlette.middleware import Middleware
 
 from model import Checkpoint, Core, WorkbenchError, parse_spec
 
-from . import zero
-from .door import Door, Limits, PublicCore, address_here
-from .gate import Gate
-from .guests import Guests
-from .history import History
+from . import zerogpu as zero
+from .log.history import History
+from .log.store import Store
+from .public.guests import Guests
+from .public.rate_limit import Door, Limits, PublicCore, address_here
+from .public.request_filter import Gate
 from .settings import Settings
 from .shell import STYLES, build_demo, theme
-from .store import Store
 
 log = logging.getLogger(__name__)
 MAX_WAITING, MAX_PUBLIC_WAITING = 64, 32

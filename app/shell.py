@@ -12,16 +12,16 @@ import gradio as gr
 from model import Checkpoint, Core, WorkbenchError, parse_spec
 from model.checkpoint import builtin_folders
 from panels import panels
-from panels._html import component
-from panels.base import QUICK, Bench, Panel, SessionState, Versus, opening, warn
+from panels.base.bench import QUICK, Bench, Panel, SessionState, Versus, opening, warn
+from panels.base.components import component
 
-from .door import PublicCore
-from .guest_log import GuestLog
-from .guest_view import GuestStrip
-from .guests import Guests
+from .export.transfer import exporter, importer
 from .header import BADGES, MAX_SPEC, Header
-from .history import History
-from .transfer import exporter, importer
+from .log.history import History
+from .public.guest_log import GuestLog
+from .public.guest_view import GuestStrip
+from .public.guests import Guests
+from .public.rate_limit import PublicCore
 
 STYLES = sorted((Path(__file__).resolve().parent.parent / "assets" / "css").glob("*.css"))
 MAX_ID = 100

@@ -6,17 +6,17 @@ picture = open_picture(Path("scene.png").read_bytes()).part
 print(core.answer("What color is the circle?", picture).text)
 """
 
-from .abreast import Column, Said
 from .checkpoint import Checkpoint, parse_spec
-from .columns import Failed
 from .core import Core, open_core
 from .errors import WorkbenchError
 from .events import Encoded, Finished, Loading, Prefilled, Queued, Spent, Token, Waiting
-from .grid import ImageGrid, View
+from .generation.scoring import Scores
+from .geometry.grid import ImageGrid, View
 from .options import Options
 from .pictures import from_image, open_picture
 from .prompt import ImagePart, Message, Prompt, ask
-from .scoring import Scores
+from .running.round_robin import Column, Said
+from .running.side_by_side import Failed
 
 __all__ = [
     "Checkpoint",

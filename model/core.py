@@ -10,26 +10,27 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from . import hub, scoring
-from .abreast import Column, Said
-from .calls import Heard
 from .checkpoint import Checkpoint, parse_spec
-from .columns import Comparison, Failed
-from .encoder_cache import EncoderCache
 from .errors import WorkbenchError
 from .events import Event, Finished, Found, Loading, Queued, Share, Waiting
 from .families import family_for
 from .families.base import Capability, Family
-from .files import check_kind
+from .generation import scoring
+from .generation.encoder_cache import EncoderCache
+from .generation.vlm import VisionLanguageModel
+from .internals.subject import Subject
+from .loading import hub
+from .loading.files import check_kind
 from .options import Options
-from .pool import CheckpointStatus, Pool
 from .progress import Run
 from .prompt import ImagePart, Prompt, ask
 from .recorder import CallStart, NullRecorder, Recorder, Status, new_id
-from .subject import Subject
-from .tasks import Answer, Examine, Force, Here, Look, Score, Sight, Slot, Task
-from .vlm import VisionLanguageModel
-from .worker import Emit, Worker
+from .running.call_record import Heard
+from .running.pool import CheckpointStatus, Pool
+from .running.round_robin import Column, Said
+from .running.side_by_side import Comparison, Failed
+from .running.tasks import Answer, Examine, Force, Here, Look, Score, Sight, Slot, Task
+from .running.worker import Emit, Worker
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ class Core:
         self.recorder: Recorder = recorder or NullRecorder()
         self.pool = Pool(self.worker, lambda loaded: self.recorder.loaded(loaded))
         self.slot: Slot = Here(self.pool)
-        """Where model work runs; `app.zero` puts another in its place."""
+        """Where model work runs; `app.zerogpu` puts another in its place."""
         self._running: dict[str, Callable[[], None]] = {}
         """How to end what runs, by the id of a run or of a group of them."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
-from .grid import ImageGrid
+from .geometry.grid import ImageGrid
 
 T = TypeVar("T")
 

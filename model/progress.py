@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from .generation import Interrupted
+from .generation.hooks import Interrupted
 
 
 @dataclass

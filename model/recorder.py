@@ -1,4 +1,4 @@
-"""What the core tells about its calls. `app.store` keeps it in SQLite; notebooks and tests need not."""
+"""What the core tells about its calls. `app.log.store` keeps it in SQLite; notebooks and tests need not."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Outcome:
 
 
 class TrialLog(Protocol):
-    """Where trials are kept, so that a study can go on where it stopped. `app.trials.Trials` keeps them in SQLite."""
+    """Where trials are kept, so that a study can go on where it stopped. `app.log.trials.Trials` keeps them in SQLite."""
 
     def plan(self, study: str, trials: Iterable[Trial]) -> int: ...
     def done(self, study: str) -> set[str]: ...

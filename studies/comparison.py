@@ -1,4 +1,4 @@
-"""A comparison of answers side by side, and a vote on it, as plain data. `app.comparisons` keeps them."""
+"""A comparison of answers side by side, and a vote on it, as plain data. `app.log.comparisons` keeps them."""
 
 from __future__ import annotations
 

@@ -21,13 +21,13 @@ from model.heat import heat_methods
 
 from . import studies
 from .base import Report, Tell
-from .cases import Asked, Case, asked, drawn_cases
-from .coco import coco_cases
-from .heads import best_head, found_head, lifts
-from .mapped import Mapped, all_mapped, slow_methods
+from .maps.case_measurement import Mapped, all_mapped, slow_methods
+from .maps.cases import Asked, Case, asked, drawn_cases
+from .maps.coco import coco_cases
+from .maps.heads import best_head, found_head, lifts
+from .maps.sanity import blur_gaps, erased, flatness, noisy, redrawn, repeated
+from .maps.standings import Standing, agreement, default, difference, halves, standings
 from .report_faithfulness import report
-from .sanity import blur_gaps, erased, flatness, noisy, redrawn, repeated
-from .standings import Standing, agreement, default, difference, halves, standings
 
 SCENES = 100
 AT_LEAST = 8

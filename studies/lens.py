@@ -23,13 +23,13 @@ from model.events import Event, Found, Share
 from model.families.base import Capability
 from model.heat import heat_methods
 from model.heat.base import Choice
+from model.internals.subject import Subject
 from model.progress import Run
-from model.subject import Subject
 
 from . import studies
 from .base import Outcome, Report, Tell, Trial, TrialLog
-from .cases import VALUES, Case, drawn_cases
-from .localisation import located, target
+from .maps.cases import VALUES, Case, drawn_cases
+from .maps.localisation import located, target
 from .metrics import Figure, bootstrap_mean
 from .runner import kept
 from .world.draw import masks

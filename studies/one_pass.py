@@ -21,13 +21,13 @@ import torch
 
 from model import Core, ask, from_image, parse_spec
 from model.families.base import Capability
+from model.generation.vlm import VisionLanguageModel
 from model.heat import heat_methods
 from model.heat.base import Choice
+from model.internals.subject import Subject
+from model.internals.trace import take_trace
 from model.progress import Run
 from model.prompt import Prompt
-from model.subject import Subject
-from model.trace import take_trace
-from model.vlm import VisionLanguageModel
 
 from .world.draw import draw
 from .world.scene import make_scene

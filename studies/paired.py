@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.boxes import Box
+from model.geometry.boxes import Box
 
 _WORD = re.compile(r"[^\W_]+(?:['’.,-][^\W_]+)*")
 """Letters and digits, with what stands inside a word or a number."""

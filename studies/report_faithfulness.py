@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .base import Report
-from .standings import PASSES_BELOW, REFERENCE, RULE
+from .maps.standings import PASSES_BELOW, REFERENCE, RULE
 
 COLUMNS = {
     "lift": "lift",

@@ -13,19 +13,19 @@ from typing import Any, ClassVar
 
 from model import Checkpoint, Core, parse_spec
 from model.errors import Unsupported
+from model.generation.scoring import answer_ids
+from model.generation.vlm import VisionLanguageModel
 from model.heat import heat_methods
-from model.pool import SMALL_PARAMETERS
-from model.scoring import answer_ids
-from model.subject import Subject
-from model.vlm import VisionLanguageModel
+from model.internals.subject import Subject
+from model.running.pool import SMALL_PARAMETERS
 
 from . import studies
 from .base import Report, Tell
-from .localisation import located, target
-from .mapped import slow_methods
-from .maps import baselines, maps_of, titles
+from .maps.case_measurement import slow_methods
+from .maps.localisation import located, target
+from .maps.map_set import baselines, maps_of, titles
+from .maps.planting import ENOUGH, Marked, follows, held_out, planted
 from .metrics import Figure, bootstrap_mean
-from .planting import ENOUGH, Marked, follows, held_out, planted
 
 SCENES = 24
 SKIPPED = 100

@@ -8,13 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from fakes import Remembering
+from bed import Bed
 from program import Program, endless_llava
 from zoo import zoo
-
-from model.checkpoint import Checkpoint, parse_spec
-from model.core import Core
-from model.vlm import VisionLanguageModel
 
 torch.set_num_threads(1)  # the models are tiny, and the machine has others to serve
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs behind it; programs of tests are to hear it
@@ -30,24 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Name of a tiny checkpoint -> its folder, shared by all: not to be changed."""
     return zoo(tmp_path_factory)
-
-
-class Bed:
-    """A core with a recorder that remembers, and checkpoints by their zoo name or as built in."""
-
-    def __init__(self, folder_of: Callable[[str], Path]) -> None:
-        self.recorder = Remembering()
-        self.core = Core(self.recorder)
-        self._folder_of = folder_of
-
-    def spec(self, name: str) -> Checkpoint:
-        return parse_spec(name if name.startswith("tiny-") else str(self._folder_of(name)))
-
-    def vlm(self, name: str) -> VisionLanguageModel:
-        """The loaded model; loaded now if it was not."""
-        for _ in self.core.load(self.spec(name)):
-            pass
-        return self.core.vlm(self.spec(name))
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from store_fixtures import picture, says, turn
 
+from app.log.store import FILE, Store
 from app.readme import ROOT, TABLES, rewrite
 from app.settings import ENVIRONMENT
-from app.store import FILE, Store
 from studies.world.files import from_png, to_png
 from studies.world.scene import make_scene
 from studies.world.splits import held_out_seed

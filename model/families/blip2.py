@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..chat_text import render
 from ..errors import PromptError, Unsupported
-from ..geometry import shown_view, trimmed
-from ..grid import ImageGrid
-from ..mixing import drawn, mixed
-from ..pixels import to_uint8
+from ..geometry.grid import ImageGrid
+from ..geometry.pixels import to_uint8
+from ..geometry.views import shown_view, trimmed
 from ..prompt import Prompt
-from ..tokens import extend, special_tokens, to_device, visual_positions
 from . import families
 from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture
+from .base.chat_template import render
+from .base.mixing import drawn, mixed
+from .base.tokens import extend, special_tokens, to_device, visual_positions
 
 
 @families.add("blip2")

@@ -10,14 +10,14 @@ import math
 import numpy as np
 import torch
 
-from ..chat_text import render
-from ..geometry import shown_view
-from ..grid import ImageGrid
-from ..pixels import to_uint8
+from ..geometry.grid import ImageGrid
+from ..geometry.pixels import to_uint8
+from ..geometry.views import shown_view
 from ..prompt import Prompt
-from ..tokens import encode, extend, place_spans, preprocess, to_device, visual_positions
 from . import families
 from .base import FULL, LLAVA_PATHS, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
+from .base.chat_template import render
+from .base.tokens import encode, extend, place_spans, preprocess, to_device, visual_positions
 
 START, END = "<start_of_image>", "<end_of_image>"
 

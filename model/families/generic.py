@@ -8,15 +8,15 @@ import math
 import numpy as np
 import torch
 
-from ..chat_text import image_token, render
-from ..encoder_cache import takes_features
 from ..errors import PromptError, Unsupported
-from ..grid import ImageGrid, View
-from ..pixels import to_uint8
+from ..generation.encoder_cache import takes_features
+from ..geometry.grid import ImageGrid, View
+from ..geometry.pixels import to_uint8
 from ..prompt import ImagePart, Prompt
-from ..tokens import extend, special_tokens, to_device, visual_positions
 from . import families
 from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture
+from .base.chat_template import image_token, render
+from .base.tokens import extend, special_tokens, to_device, visual_positions
 
 ONE_IMAGE = frozenset({"instructblip", "kosmos-2", "florence2", "git"})
 UNTEMPLATED = {

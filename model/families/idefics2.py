@@ -9,16 +9,16 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..chat_text import render
 from ..errors import PromptError, Unsupported
-from ..geometry import trimmed
-from ..grid import ImageGrid, View
-from ..mixing import drawn, mixed
-from ..pixels import to_uint8
+from ..geometry.grid import ImageGrid, View
+from ..geometry.pixels import to_uint8
+from ..geometry.views import trimmed
 from ..prompt import Prompt
-from ..tokens import extend, preprocess, special_tokens, to_device, visual_positions
 from . import families
 from .base import FULL, IDEFICS_PATHS, Family, ImageInput, Inputs, Parts, SeenPicture
+from .base.chat_template import render
+from .base.mixing import drawn, mixed
+from .base.tokens import extend, preprocess, special_tokens, to_device, visual_positions
 
 PIXELS = ("pixel_values", "pixel_attention_mask")
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..chat_text import render
 from ..errors import Unsupported
-from ..geometry import squashed_view, tile_views
-from ..grid import ImageGrid, View
-from ..pixels import to_uint8
+from ..geometry.grid import ImageGrid, View
+from ..geometry.pixels import to_uint8
+from ..geometry.views import squashed_view, tile_views
 from ..prompt import Prompt
-from ..tokens import encode, extend, place_spans, preprocess, to_device, visual_positions
 from . import families
 from .base import FULL, IDEFICS_PATHS, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
+from .base.chat_template import render
+from .base.tokens import encode, extend, place_spans, preprocess, to_device, visual_positions
 
 FAKE, GLOBAL = "<fake_token_around_image>", "<global-img>"
 PIXELS = ("pixel_values", "pixel_attention_mask")

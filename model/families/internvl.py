@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
 
-from ..chat_text import render
-from ..geometry import squashed_view, tile_views
-from ..grid import ImageGrid, View
-from ..pixels import to_uint8
+from ..geometry.grid import ImageGrid, View
+from ..geometry.pixels import to_uint8
+from ..geometry.views import squashed_view, tile_views
 from ..prompt import Prompt
-from ..tokens import encode, extend, place_spans, preprocess, to_device, visual_positions
 from . import families
 from .base import FULL, LLAVA_PATHS, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
+from .base.chat_template import render
+from .base.tokens import encode, extend, place_spans, preprocess, to_device, visual_positions
 
 START, END = "<img>", "</img>"
 

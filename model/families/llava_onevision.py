@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..anyres import Raster, raster, seen_tiles, tile_places
-from ..chat_text import render
 from ..errors import PictureError, Unsupported
-from ..geometry import squashed_view, trimmed
-from ..grid import View, joined
-from ..pixels import to_uint8
+from ..geometry.grid import View, joined
+from ..geometry.pixels import to_uint8
+from ..geometry.views import squashed_view, trimmed
 from ..prompt import Prompt
-from ..tokens import encode, extend, place_pictures, preprocess, to_device, visual_positions
 from . import families
 from .base import FULL, LLAVA_PATHS, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
+from .base.anyres import Raster, raster, seen_tiles, tile_places
+from .base.chat_template import render
+from .base.tokens import encode, extend, place_pictures, preprocess, to_device, visual_positions
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..chat_text import render
 from ..errors import PromptError
-from ..geometry import shown_view, trimmed
-from ..grid import ImageGrid, View
-from ..pixels import to_uint8
+from ..geometry.grid import ImageGrid, View
+from ..geometry.pixels import to_uint8
+from ..geometry.views import shown_view, trimmed
 from ..prompt import Prompt
-from ..tokens import encode, extend, preprocess, to_device, visual_positions
 from . import families
 from .base import FULL, LLAVA_PATHS, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
+from .base.chat_template import render
+from .base.tokens import encode, extend, preprocess, to_device, visual_positions
 
 
 @families.add("paligemma")

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..chat_text import render
-from ..grid import ImageGrid, View
-from ..pixels import to_uint8
+from ..geometry.grid import ImageGrid, View
+from ..geometry.pixels import to_uint8
 from ..prompt import Prompt
-from ..tokens import encode, extend, place_pictures, preprocess, to_device, visual_positions
 from . import families
 from .base import FULL, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
+from .base.chat_template import render
+from .base.tokens import encode, extend, place_pictures, preprocess, to_device, visual_positions
 
 PAD = "<|image_pad|>"
 

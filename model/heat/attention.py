@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..families.base import Capability
-from ..subject import Subject
-from ..trace import Want
+from ..internals.subject import Subject
+from ..internals.trace import Want
 from . import heat_methods
-from ._common import grid_of, heat, reduced
 from .base import Choice, Heat, Run
+from .base.scores import grid_of, heat, reduced
 
 
 @heat_methods.add("attention")

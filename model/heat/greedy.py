@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 
 from ..families.base import Capability
+from ..internals.subject import Subject
 from ..progress import batches
-from ..subject import Subject
 from . import heat_methods
-from ._common import blocks, grid_of, heat
 from .base import Choice, Heat, Run
+from .base.scores import blocks, grid_of, heat
 
 REGIONS = 64
 """At most so many regions, whose side in tokens follows; their square is what it costs."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from ..families.base import Capability
-from ..subject import Subject
+from ..internals.subject import Subject
 from . import heat_methods
-from ._common import grid_of, heat
 from .base import Choice, Heat, Run
+from .base.scores import grid_of, heat
 
 STEPS = 16
 

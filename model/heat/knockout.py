@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 
 from ..families.base import Capability
-from ..knockout import text_cut
+from ..internals.knockout import text_cut
+from ..internals.subject import Subject
 from ..progress import batches
-from ..subject import Subject
 from . import heat_methods
-from ._common import WINDOW, grid_of, heat, shared, windows
 from .base import Choice, Heat, Run
+from .base.scores import WINDOW, grid_of, heat, shared, windows
 
 
 @heat_methods.add("knockout")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..families.base import Capability
-from ..lens import depths, word_probabilities
-from ..subject import Subject
+from ..internals.lens import depths, word_probabilities
+from ..internals.subject import Subject
 from . import heat_methods
-from ._common import grid_of, heat
 from .base import Choice, Heat, Run
+from .base.scores import grid_of, heat
 
 
 @heat_methods.add("logit_lens")

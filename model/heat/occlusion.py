@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ..families.base import Capability
-from ..subject import Subject
+from ..internals.subject import Subject
 from . import heat_methods
-from ._common import WINDOW, drops, grid_of, heat, shared, windows
 from .base import Choice, Heat, Run
+from .base.scores import WINDOW, drops, grid_of, heat, shared, windows
 
 
 @heat_methods.add("occlusion")

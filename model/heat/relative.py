@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from ..families.base import Capability
+from ..internals.subject import Subject
+from ..internals.trace import Want, take_trace
 from ..prompt import Message, Prompt
-from ..subject import Subject
-from ..trace import Want, take_trace
 from . import heat_methods
-from ._common import heat
 from .base import Choice, Heat, Run
+from .base.scores import heat
 
 GENERAL = "Write a general description of the image."
 FLOOR = 1e-6

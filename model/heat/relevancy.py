@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 
 from ..families.base import Capability
-from ..gradients import graded, spread
-from ..roles import Role
-from ..subject import Subject
+from ..internals.gradients import graded, spread
+from ..internals.roles import Role
+from ..internals.subject import Subject
 from . import heat_methods
-from ._common import heat
 from .base import Choice, Heat, Run
+from .base.scores import heat
 
 
 def positive(weights: torch.Tensor, grads: torch.Tensor | None) -> torch.Tensor:

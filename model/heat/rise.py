@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 
 from ..families.base import Capability
-from ..grid import ImageGrid
+from ..geometry.grid import ImageGrid
+from ..internals.subject import Subject
 from ..progress import batches
-from ..subject import Subject
 from . import heat_methods
-from ._common import grid_of, heat
 from .base import Choice, Heat, Run
+from .base.scores import grid_of, heat
 
 MASKS, CELLS, KEPT, SEED = 128, 4, 0.5, 0
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 
 from ..families.base import Capability
-from ..gradients import listened, spread
-from ..subject import Subject
+from ..internals.gradients import listened, spread
+from ..internals.subject import Subject
 from . import heat_methods
-from ._common import heat
 from .base import Choice, Heat, Run
+from .base.scores import heat
 
 
 @heat_methods.add("rollout")

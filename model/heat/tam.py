@@ -6,13 +6,13 @@ import numpy as np
 import torch
 
 from ..families.base import Capability
-from ..grid import ImageGrid
-from ..lens import output_matrix
-from ..subject import Subject
-from ..trace import Want
+from ..geometry.grid import ImageGrid
+from ..internals.lens import output_matrix
+from ..internals.subject import Subject
+from ..internals.trace import Want
 from . import heat_methods
-from ._common import centres, grid_of, heat, windows
 from .base import Choice, Heat, Run
+from .base.scores import centres, grid_of, heat, windows
 
 
 @heat_methods.add("tam")

@@ -9,11 +9,11 @@ import torch
 
 from ..errors import Unsupported
 from ..families.base import Capability
-from ..gradients import Layer, listened
-from ..subject import Subject
+from ..internals.gradients import Layer, listened
+from ..internals.subject import Subject
 from . import heat_methods
-from ._common import heat
 from .base import Choice, Heat, Run
+from .base.scores import heat
 
 OUT = ("o_proj", "out_proj", "proj", "dense")
 

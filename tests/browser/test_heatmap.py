@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page
 
-from model.grid import ImageGrid, View
-from panels._html import ASSETS, DRAWING
-from panels._overlay import geometry, packed, tokens_of_cells
+from model.geometry.grid import ImageGrid, View
+from panels.base.components import ASSETS, DRAWING
+from panels.base.maps.overlay import geometry, packed, tokens_of_cells
 
 pytestmark = pytest.mark.browser
 SIDE = 240

@@ -1,0 +1,1 @@
+"""The session log: one SQLite file and a folder of pictures."""

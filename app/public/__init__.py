@@ -1,0 +1,1 @@
+"""What a public page limits, refuses, and keeps apart."""

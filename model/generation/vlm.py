@@ -1,0 +1,164 @@
+"""One loaded checkpoint: it answers, with what was computed before reused where a self-test allows it.
+
+Everything here runs on the model thread (`worker.Worker`); nothing is guarded against another.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from transformers import DynamicCache
+
+from ..checkpoint import Checkpoint
+from ..errors import OutOfMemory, PromptError
+from ..families.base import Family, Inputs, Parts
+from ..families.base.tokens import Pieces
+from ..memory import ByteCache, free_unused, human_bytes, is_out_of_memory, model_bytes
+from ..options import Options
+from ..prompt import Prompt
+from .answer import Answering
+from .encoder_cache import EncoderCache, joined, takes_features
+from .prefix_cache import Kept, image_spans
+
+T = TypeVar("T")
+PREFIX_BYTES = 512 * 2**20
+ScoringMode = Literal["packed", "expanded", "each", "stepped"]
+
+
+@dataclass
+class FastPaths:
+    """Which short cuts equal the long way on this checkpoint. Found by `selftest`, never by name.
+
+    `features`: encoder outputs stand in for pixels. `extend`: a given beginning of an answer is read at once
+    with the prompt. `reuse`: a later turn starts from the keys and values of the one before. `ahead`: so does one
+    with a picture after them. `scoring`: how given answers are scored. `reach`: up to how many tokens `reuse` and
+    shared scoring were found equal; None where no layer has a window that more tokens would leave. `notes` say why not.
+    """
+
+    features: bool = False
+    extend: bool = False
+    reuse: bool = False
+    ahead: bool = False
+    scoring: ScoringMode = "stepped"
+    reach: int | None = None
+    notes: list[str] = field(default_factory=list)
+    ms: float = 0.0
+    tested: bool = False
+
+    def reaches(self, tokens: int) -> bool:
+        return self.reach is None or tokens <= self.reach
+
+
+@dataclass(frozen=True)
+class Vision:
+    """What `forward` takes besides ids and mask, and how many pictures had to be encoded for it now."""
+
+    arguments: dict[str, Any]
+    encoded: int
+
+
+class VisionLanguageModel:
+    """A loaded checkpoint that answers prompts and scores answers."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, family: Family, parts: Parts, encoder_cache: EncoderCache, weights: str = ""
+    ) -> None:
+        self.checkpoint, self.family, self.parts = checkpoint, family, parts
+        self.weights = weights
+        self.encoder_cache = encoder_cache
+        self.conversations: ByteCache[Kept] = ByteCache(PREFIX_BYTES)
+        self.fast = FastPaths(features=takes_features(parts.model))
+        self.pieces = Pieces(parts.tokenizer)
+        self.parameters = sum(p.numel() for p in parts.model.parameters())
+        self.size_bytes = model_bytes(parts.model)
+        self.context_tokens: int | None = parts.config.get_text_config().to_dict().get("max_position_embeddings")
+        """How many tokens fit, prompt and answer together; None where the config does not say."""
+        self.subjects: OrderedDict[Hashable, Any] = OrderedDict()
+        """Answers being looked into; `looking` keeps them."""
+        self.used_at = time.monotonic()
+
+    @property
+    def owner(self) -> str:
+        """Names these weights in shared caches."""
+        return f"{self.checkpoint.id}:{self.weights}:{self.parts.dtype}"
+
+    def prepare(self, prompt: Prompt, room: int = 1) -> Inputs:
+        """The prompt as tensors. Raises PromptError where it and `room` more tokens do not fit the context."""
+        self.used_at = time.monotonic()
+        inputs = self.family.inputs(self.parts, prompt)
+        limit = self.context_tokens
+        if limit is not None and len(inputs.ids) + room > limit:
+            pictures = f", {len(inputs.visual):,} of them for {len(prompt.images)} pictures" if prompt.images else ""
+            raise PromptError(
+                f"The conversation is {len(inputs.ids):,} tokens{pictures}; {self.checkpoint.name} holds {limit:,}. "
+                "Remove pictures, shorten the text, or start a new chat."
+            )
+        return inputs
+
+    def answer(
+        self,
+        emit: Callable[[Any], None],
+        stop: threading.Event,
+        run_id: str,
+        prompt: Prompt,
+        options: Options,
+        conversation: str = "",
+    ) -> None:
+        """Answer a prompt, emitting Encoded, Prefilled, Token... and Finished.
+
+        `conversation` names the chat whose earlier keys and values may be used and will be kept; empty
+        for none. Raises PromptError, OutOfMemory.
+        """
+        self.sparing(Answering(self, prompt, options, emit, stop, run_id=run_id, conversation=conversation).go)
+
+    def vision(self, inputs: Inputs, start: int = 0) -> Vision:
+        """The pictures as `forward` takes them, for a sequence whose first `start` tokens are held already.
+
+        Where the rest of the prompt is text, no picture is given.
+        """
+        rest = {k: v for k, v in inputs.tensors.items() if k not in ("input_ids", "attention_mask")}
+        if not any(name in rest for name in inputs.pixel_names):
+            return Vision(rest, 0)
+        plain = {k: v for k, v in rest.items() if k not in inputs.pixel_names}
+        needed = [image for image, (at, _) in zip(inputs.images, image_spans(inputs), strict=True) if at >= start]
+        if start and not needed:
+            return Vision(plain, 0)
+        if not self.fast.features or not inputs.images:
+            assert start == 0, "without the feature path a prefix can only be reused whole"
+            return Vision(rest, inputs.pictures)
+        found = [(image, *self.encoder_cache.features(self.parts.model, self.owner, image.tensors)) for image in needed]
+        features = joined([output for _, output, _ in found])
+        return Vision(plain | {"mm_encoder_outputs": {"image": features}}, sum(i.pictures for i, _, held in found if not held))
+
+    def new_cache(self) -> DynamicCache:
+        return DynamicCache(config=self.parts.config.get_text_config(decoder=True))
+
+    def window_tokens(self) -> int | None:
+        """The narrowest sliding window of a layer; None where all layers see everything."""
+        return min((layer.sliding_window for layer in self.new_cache().layers if layer.is_sliding), default=None)
+
+    def forget(self) -> None:
+        """Let go of everything cached for this checkpoint."""
+        self.conversations.drop_if(lambda key: True)
+        self.subjects.clear()
+        self.encoder_cache.forget(self.owner)
+
+    def sparing(self, work: Callable[[], T]) -> T:
+        """The value of some work. Where memory runs out the caches are let go of; the checkpoint stays. Raises OutOfMemory."""
+        try:
+            return work()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        # Outside the handler, where the failed frames and the tensors in them are gone.
+        self.forget()
+        free_unused(self.parts.device)
+        raise OutOfMemory(
+            f"Memory ran out on {self.parts.device}; {self.checkpoint.name} itself takes {human_bytes(self.size_bytes)}. "
+            "Use fewer or smaller pictures, shorten the conversation, or unload another checkpoint."
+        )

@@ -1,0 +1,1 @@
+"""Inside a forward pass: traces, features, lenses, and interventions on what a model computes."""

@@ -1,0 +1,187 @@
+"""One answer on the table: its trace, its visual features, and what becomes of it when they are changed.
+
+Changing features instead of pixels reuses the tower and stays near what the decoder knows. The
+replacement for a hidden token is the mean visual token of the same pictures: in distribution, and free
+of what any single patch shows.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from ..errors import Unsupported
+from ..families.base import Inputs
+from ..generation.vlm import VisionLanguageModel
+from ..memory import size_bytes
+from ..prompt import Prompt
+from ..tap import Cut, Tap, tapped
+from .trace import Trace, Want, take_trace
+
+BATCH_ELEMENTS, GPU_ELEMENTS = 2**21, 2**26
+"""How many hidden-state elements a batch of changed features may hold at once in one layer. On a CPU what leaves its
+caches costs more than a batch saves: 24 rows of the built-in checkpoint are a third cheaper than 187."""
+
+
+class Subject:
+    """A prompt and an answer on one loaded checkpoint. Lives on the model thread; holds tensors of its device."""
+
+    def __init__(self, vlm: VisionLanguageModel, prompt: Prompt, answer_ids: Sequence[int]) -> None:
+        self.vlm, self.prompt, self.answer_ids = vlm, prompt, tuple(answer_ids)
+        self._traces: dict[Want, Trace] = {}
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """Prompt and answer as tensors."""
+        prompt = Prompt(self.prompt.messages, self.prompt.answer_prefix, (*self.prompt.answer_tokens, *self.answer_ids))
+        return self.vlm.prepare(prompt)
+
+    @property
+    def start(self) -> int:
+        """How many tokens stand before the answer."""
+        return len(self.inputs.ids) - len(self.answer_ids)
+
+    @property
+    def count(self) -> int:
+        """How many visual tokens there are."""
+        return len(self.inputs.visual)
+
+    def trace(self, want: Want | None = None, stop: threading.Event | None = None) -> Trace:
+        """The trace with these extras, taken once."""
+        want = want or Want()
+        if want not in self._traces:
+            self._traces[want] = take_trace(self.vlm, self.prompt, self.answer_ids, want, stop)
+        return self._traces[want]
+
+    @property
+    def size_bytes(self) -> int:
+        """What is held for it: traces, inputs, features."""
+        held = [self.__dict__[name] for name in ("features", "outputs") if name in self.__dict__]
+        inputs = [self.inputs.tensors] if "inputs" in self.__dict__ else []
+        return sum(trace.size_bytes for trace in self._traces.values()) + size_bytes([*held, *inputs])
+
+    # --- visual features -----------------------------------------------------------------------
+
+    @cached_property
+    def outputs(self) -> Any:
+        """The encoder's output as the decoder takes it. Raises Unsupported where features cannot stand in for pixels."""
+        if not self.vlm.fast.features or not self.inputs.images:
+            raise Unsupported(
+                f"{self.vlm.checkpoint.name} does not take picture features in place of pixels, which this method changes. "
+                "Choose raw attention, or another checkpoint."
+            )
+        with torch.no_grad():
+            return self.vlm.vision(self.inputs).arguments["mm_encoder_outputs"]["image"]
+
+    @cached_property
+    def features(self) -> torch.Tensor:
+        """What the decoder is given at the visual tokens, in their order. [T, D] in the model's dtype, without a graph.
+
+        The first `width` of them stand among the words' embeddings. Qwen3-VL adds others to the states of its first
+        layers; they follow, so that whatever is hidden or changed is hidden or changed in all of them.
+        """
+        return torch.cat([_flat(part) for part in (self.outputs.pooler_output, *self._deep)], -1).detach().clone()
+
+    @property
+    def width(self) -> int:
+        """How many of the features stand among the words' embeddings."""
+        return int(_flat(self.outputs.pooler_output).shape[-1])
+
+    @property
+    def _deep(self) -> Sequence[Any]:
+        return self.outputs.get("deepstack_features") or ()
+
+    @cached_property
+    def nothing(self) -> torch.Tensor:
+        """The mean visual token, [D]: what a hidden token is replaced by."""
+        return self.features.mean(0)
+
+    def hidden(self, keep: torch.Tensor) -> torch.Tensor:
+        """Features with tokens hidden: `keep` bool [B, T] -> [B, T, D]."""
+        return torch.where(keep[..., None].to(self.features.device), self.features, self.nothing)
+
+    @property
+    def batch_rows(self) -> int:
+        """How many samples of this prompt go through the decoder at once."""
+        width = int(self.vlm.parts.config.get_text_config(decoder=True).hidden_size)
+        elements = BATCH_ELEMENTS if self.vlm.parts.device.type == "cpu" else GPU_ELEMENTS
+        return max(1, elements // (len(self.inputs.ids) * width * 4))
+
+    def logprobs(self, features: torch.Tensor | None = None, cuts: Sequence[Cut] = ()) -> torch.Tensor:
+        """Log-probabilities of the answer's tokens, float32 [B, K], given these features [B, T, D], or the picture's own.
+
+        Differentiable in `features` where they want gradients. `cuts` are attention edges taken away; they
+        name samples of `features`, which then have to fit one batch.
+        """
+        if features is None and not cuts:
+            return torch.tensor([[token.logprob for token in self.trace().tokens]])
+        if features is None:
+            features = self.features[None]
+        if cuts:
+            with tapped(self.vlm.parts.model, Tap(cuts=cuts)):
+                return self._forward(features)
+        step = self.batch_rows
+        return torch.cat([self._forward(features[i : i + step]) for i in range(0, len(features), step)])
+
+    def said(self, words: Sequence[int], features: torch.Tensor | None = None, cuts: Sequence[Cut] = ()) -> torch.Tensor:
+        """Joint log-probability of the answer's words at these indices, float32 [B]."""
+        return self.logprobs(features, cuts)[:, list(words)].sum(-1)
+
+    @property
+    def predicting(self) -> torch.Tensor:
+        """Positions whose logits predict the answer's tokens, int64 [K] on the model's device."""
+        return torch.arange(self.start - 1, len(self.inputs.ids) - 1, device=self.vlm.parts.device)
+
+    def arguments(self, features: torch.Tensor) -> dict[str, Any]:
+        """What `forward` takes for a batch of this prompt and answer with these features [B, T, D]."""
+        tensors = {k: v for k, v in self.inputs.tensors.items() if k not in self.inputs.pixel_names}
+        repeated = {k: v.repeat(len(features), *[1] * (v.ndim - 1)) for k, v in tensors.items()}
+        kept = {"use_cache": False, "logits_to_keep": self.predicting}
+        return {**repeated, **kept, "mm_encoder_outputs": {"image": self._as_outputs(features)}}
+
+    def _forward(self, features: torch.Tensor) -> torch.Tensor:
+        self.vlm.family.forget_prompt(self.vlm.parts)
+        out = self.vlm.parts.model(**self.arguments(features))
+        logprobs = torch.log_softmax(out.logits.float(), -1)  # [B, K, V]
+        ids = torch.tensor(self.answer_ids, device=logprobs.device)
+        return logprobs.gather(-1, ids[None, :, None].expand(len(features), -1, 1))[..., 0].cpu()
+
+    def _as_outputs(self, features: torch.Tensor) -> Any:
+        """Changed features in the shape the encoder gives them, for a batch of the same prompt."""
+        fields = {k: _repeat(v, len(features)) for k, v in self.outputs.items()}
+        likes = (self.outputs.pooler_output, *self._deep)
+        widths = [_flat(like).shape[-1] for like in likes]
+        fields["pooler_output"], *deep = (_like(part, like) for part, like in zip(features.split(widths, -1), likes, strict=True))
+        if deep:
+            fields["deepstack_features"] = deep
+        return type(self.outputs)(**fields)
+
+    def visual_columns(self) -> torch.Tensor:
+        """Positions of the visual tokens, int64 [T] on the model's device."""
+        return torch.from_numpy(self.inputs.visual).to(self.vlm.parts.device)
+
+
+def _flat(like: Any) -> torch.Tensor:
+    """Features of all pictures as one [T, D]."""
+    found = torch.cat([p.reshape(-1, p.shape[-1]) for p in like]) if isinstance(like, (list, tuple)) else like
+    return found.reshape(-1, found.shape[-1])
+
+
+def _like(features: torch.Tensor, like: Any) -> Any:
+    """Features [B, T, D] in the shape of an encoder's output, B times over."""
+    if not isinstance(like, (list, tuple)):
+        return features.reshape(len(features) * like.shape[0], *like.shape[1:])
+    sizes = [p.reshape(-1, p.shape[-1]).shape[0] for p in like]
+    return [piece.reshape(p.shape) for row in features for piece, p in zip(row.split(sizes), like, strict=True)]
+
+
+def _repeat(value: Any, batch: int) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.repeat(batch, *[1] * (value.ndim - 1))
+    if isinstance(value, (list, tuple)):
+        return type(value)(_repeat(v, batch) for v in value)
+    return value

@@ -1,0 +1,1 @@
+"""From a name to a model in memory: files found and checked, processors opened, weights placed."""

@@ -1,0 +1,1 @@
+"""Where model work runs: the model thread, the pool of checkpoints, calls and comparisons."""

@@ -1,0 +1,145 @@
+"""Model work as plain data: what is to be done, run against the checkpoints in memory.
+
+A task pickles, and so does all it emits: on ZeroGPU it crosses into a forked process that holds the GPU,
+and only its events come back (`app.zerogpu`). Elsewhere `Here` runs the same task where it is, so there is
+one path to test. What a task leaves in memory (features of pictures, keys and values, subjects) stays in
+the process it ran in and is gone with a fork: the values are the same, they are computed anew.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from ..checkpoint import Checkpoint
+from ..events import Found, Share
+from ..families.base import SeenPicture
+from ..generation import scoring
+from ..generation.hooks import Interrupted
+from ..generation.vlm import VisionLanguageModel
+from ..geometry.grid import ImageGrid
+from ..internals.subject import Subject
+from ..internals.subject_cache import subject_of
+from ..options import Options
+from ..progress import Run
+from ..prompt import Prompt
+from .pool import Pool
+from .worker import Emit
+
+Work = Callable[[Subject, Run], Any]
+"""Work on an answer. A function of a module, with what it is to know bound by `functools.partial`: a lambda does not pickle."""
+
+
+class Task(Protocol):
+    """A job for the model thread. `gpu_s` is how long it may hold a GPU that is lent."""
+
+    gpu_s: ClassVar[int]
+
+    def __call__(self, pool: Pool, emit: Emit, stop: threading.Event) -> None: ...
+
+
+class Slot(Protocol):
+    """Where tasks run. Called on the model thread, one at a time; errors of the task are raised."""
+
+    def run(self, task: Task, emit: Emit, stop: threading.Event) -> None: ...
+
+
+@dataclass(frozen=True)
+class Here:
+    """Runs tasks in this process."""
+
+    pool: Pool
+
+    def run(self, task: Task, emit: Emit, stop: threading.Event) -> None:
+        task(self.pool, emit, stop)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Answer a prompt: Encoded, Prefilled, Token... and Finished."""
+
+    gpu_s: ClassVar[int] = 60
+    checkpoint: Checkpoint
+    run_id: str
+    prompt: Prompt
+    options: Options
+    conversation: str = ""
+
+    def __call__(self, pool: Pool, emit: Emit, stop: threading.Event) -> None:
+        pool.ready(self.checkpoint).answer(emit, stop, self.run_id, self.prompt, self.options, self.conversation)
+
+
+@dataclass(frozen=True)
+class Examine:
+    """Some work on an answer, given as text or as token ids: Share as it goes on, then Found. Stopped, there is no Found."""
+
+    gpu_s: ClassVar[int] = 90
+    checkpoint: Checkpoint
+    prompt: Prompt
+    answer: str | Sequence[int]
+    work: Work
+
+    def __call__(self, pool: Pool, emit: Emit, stop: threading.Event) -> None:
+        vlm = pool.ready(self.checkpoint)
+        ids = scoring.answer_ids(vlm, self.prompt, self.answer) if isinstance(self.answer, str) else self.answer
+        with suppress(Interrupted):
+            run = Run(stop, lambda share: emit(Share(share)))
+            emit(Found(vlm.sparing(lambda: self.work(subject_of(vlm, self.prompt, ids), run))))
+
+
+@dataclass(frozen=True)
+class Score:
+    """Log-likelihoods of each prompt's own answers: Found with a list of `scoring.Scores`."""
+
+    gpu_s: ClassVar[int] = 60
+    checkpoint: Checkpoint
+    prompts: tuple[Prompt, ...]
+    answers: tuple[tuple[str, ...], ...]
+
+    def __call__(self, pool: Pool, emit: Emit, stop: threading.Event) -> None:
+        vlm = pool.ready(self.checkpoint)
+        emit(Found(vlm.sparing(lambda: scoring.score_many(vlm, self.prompts, self.answers))))
+
+
+@dataclass(frozen=True)
+class Force:
+    """Whether each token of an answer is the most likely one after the true tokens before it: Found with bool [tokens]."""
+
+    gpu_s: ClassVar[int] = 30
+    checkpoint: Checkpoint
+    prompt: Prompt
+    answer: str
+
+    def __call__(self, pool: Pool, emit: Emit, stop: threading.Event) -> None:
+        vlm = pool.ready(self.checkpoint)
+        emit(Found(vlm.sparing(lambda: scoring.forced(vlm, self.prompt, self.answer))))
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a model would see of a prompt: its pictures as they enter the encoder, and token counts."""
+
+    pictures: tuple[SeenPicture, ...]
+    visual_tokens: int
+    prompt_tokens: int
+    grid: ImageGrid | None
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the model sees of a prompt, without running it: Found with a Sight."""
+
+    gpu_s: ClassVar[int] = 15
+    checkpoint: Checkpoint
+    prompt: Prompt
+
+    def __call__(self, pool: Pool, emit: Emit, stop: threading.Event) -> None:
+        vlm = pool.ready(self.checkpoint)
+        emit(Found(vlm.sparing(lambda: self._sight(vlm))))
+
+    def _sight(self, vlm: VisionLanguageModel) -> Sight:
+        inputs = vlm.prepare(self.prompt)
+        return Sight(tuple(vlm.family.seen(vlm.parts, inputs)), len(inputs.visual), len(inputs.ids), inputs.grid)

@@ -1,0 +1,118 @@
+"""Logged runs as the Sessions tab shows them: a line each under their session, one in full, two answers side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from model import Token
+
+from .components import PictureUrls
+from .scenes import truth
+from .turn_views import image_views, last_asked, meter, milliseconds
+
+RATED = {1: "rated good", -1: "rated bad"}
+
+
+def run_lines(rows: Iterable[Any], sessions: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Runs as the list takes them: under a heading where another session begins."""
+    lines: list[dict[str, Any]] = []
+    last = None
+    for row in rows:
+        line = run_line(row)
+        if row.session != last:
+            line["heading"] = _heading(row, sessions.get(row.session))
+        last = row.session
+        lines.append(line)
+    return lines
+
+
+def _heading(row: Any, session: Any | None) -> str:
+    if session is None:
+        return "Replays and calls without a session" if not row.session else "A session"
+    many = "1 turn" if session.runs == 1 else f"{session.runs} turns"
+    return f"{session.name or cut(session.question, 60) or 'Without a name'} ({many})"
+
+
+def run_line(row: Any) -> dict[str, Any]:
+    """A run as a line of the list, as `runs.js` takes it."""
+    facts = [local_time(row.started_at), row.checkpoint, row.panel]
+    if row.new_tokens is not None:
+        facts.append(f"{row.new_tokens:,} token" + ("" if row.new_tokens == 1 else "s"))
+    facts += [milliseconds(row.model_ms)] if row.model_ms else []
+    facts += [RATED[row.rating]] if row.rating else []
+    facts += [f"note: {cut(row.note, 40)}"] if row.note else []
+    return {
+        "run": row.id,
+        "question": cut(row.question) or "(no text)",
+        "answer": cut(row.answer) or ("" if row.error else "(no answer)"),
+        "trouble": cut(row.error) if row.status == "failed" else "",
+        "state": "" if row.status == "done" else row.status,
+        "facts": facts,
+    }
+
+
+def local_time(stamp: str) -> str:
+    """A time of the log in this machine's zone, to the minute."""
+    return datetime.fromisoformat(stamp).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def cut(text: str, length: int = 160) -> str:
+    """The beginning of a text, on one line."""
+    line = " ".join(text[: 4 * length].split())
+    return line if len(line) <= length else line[: length - 1] + "\u2026"
+
+
+def compared(record: Any, second: Iterable[Token], answer: str) -> dict[str, Any]:
+    """The first answer's tokens beside the replay's, from the first that differs marked."""
+    first, again = list(record.tokens), list(second)
+    pairs = []
+    for i in range(max(len(first), len(again))):
+        a, b = (tokens[i] if i < len(tokens) else None for tokens in (first, again))
+        pairs.append([a.text if a else "", b.text if b else "", bool(a and b and a.id == b.id)])
+    differing = next((i for i, pair in enumerate(pairs) if not pair[2]), None)
+    stopped = record.row.status == "stopped" and differing is not None and differing >= len(first)
+    if differing is None:
+        many = "the one token is" if len(first) == 1 else f"all {len(first)} tokens are"
+        text = f"Replayed: {many} the same."
+    elif stopped:
+        text = f"Replayed: the {len(first)} tokens of the first answer are the same; it was stopped there."
+    else:
+        text = f"Replayed: the answers part at token {differing + 1} of {len(pairs)}."
+    return {"same": differing is None or stopped, "text": text, "tokens": pairs, "answer": answer}
+
+
+def detail_view(
+    record: Any, urls: PictureUrls, replay: dict[str, Any] | None = None, maps: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """One run in full, as `detail.js` takes it. `maps` are those kept of it."""
+    row, options = record.row, record.options
+    sampled = f"temperature {options.temperature:g}, top-p {options.top_p:g}, seed {options.seed}"
+    decoding = "greedy" if options.temperature == 0 else sampled
+    facts = [
+        ("when", local_time(row.started_at)),
+        ("checkpoint", record.checkpoint.to_json()),
+        ("weights", record.weights[:16] or "not hashed"),
+        ("decoding", f"{decoding}, at most {options.max_new_tokens:,} tokens"),
+        ("ended by", record.reason or "-"),
+        *((name, value) for name, value, _ in meter(record)),
+        ("system prompt", next((m.text for m in record.prompt.messages if m.role == "system"), "none")),
+        ("panel", row.panel),
+        ("versions", ", ".join(f"{name} {version}" for name, version in record.versions.items() if name != "weights")),
+        ("session", row.session or "none"),
+        ("run", row.id),
+    ]
+    return {
+        "run": row.id,
+        "images": image_views(last_asked(record).images, urls),
+        "question": last_asked(record).text,
+        "answer": row.answer,
+        "state": row.status,
+        "error": row.error,
+        "notes": list(record.notes),
+        "truth": truth(record.prompt),
+        "facts": facts,
+        "replay": replay,
+        "maps": list(maps),
+    }

@@ -1,0 +1,67 @@
+"""The settings beside a chat: from the page to decoding options, and back from a session that kept them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from model import Options
+from model.errors import OptionsError
+
+from .bench import LONGEST
+
+MAX_SYSTEM_CHARACTERS = 8000
+
+
+@dataclass(frozen=True)
+class Range:
+    """A number a person can set. `whole` ones are cut to integers."""
+
+    low: float
+    high: float
+    default: float
+    whole: bool = False
+
+    def holds(self, value: Any) -> bool:
+        return type(value) in (int, float) and math.isfinite(value) and self.low <= value <= self.high
+
+
+RANGES = {
+    "temperature": Range(0, 2, 0),
+    "top_p": Range(0.05, 1, 1),
+    "length": Range(1, LONGEST, 256, whole=True),
+    "seed": Range(0, 2**31 - 1, 0, whole=True),
+}
+NAMES = ("system", *RANGES)
+
+
+def options(values: Mapping[str, Any]) -> Options:
+    """Decoding options from values as anybody may send them; a missing one has its default. Raises OptionsError."""
+    found = {name: number(name, values.get(name), wanted) for name, wanted in RANGES.items()}
+    return Options(int(found["length"]), float(found["temperature"]), float(found["top_p"]), int(found["seed"]))
+
+
+def number(name: str, value: Any, wanted: Range) -> float:
+    """The number in a value, the default where it is None. Raises OptionsError for what is no number. Ranges are the core's."""
+    if value is None:
+        return wanted.default
+    title = {"top_p": "Top-p"}.get(name, name.replace("_", " ").capitalize())
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise OptionsError(f"{title} is {str(value)[:40]!r}. Choose a number.")
+    if wanted.whole and value != int(value):
+        raise OptionsError(f"{title} is {value!r}. Choose a whole number.")
+    return value
+
+
+def kept(settings: Mapping[str, Any], longest: int = LONGEST) -> dict[str, Any]:
+    """Those of a session's settings that the page can show. A session may have been imported from anywhere.
+
+    A length above `longest` is brought down to it.
+    """
+    found: dict[str, Any] = {name: settings[name] for name, wanted in RANGES.items() if wanted.holds(settings.get(name))}
+    if "length" in found:
+        found["length"] = min(found["length"], longest)
+    system = settings.get("system")
+    return found | ({"system": system[:MAX_SYSTEM_CHARACTERS]} if isinstance(system, str) else {})

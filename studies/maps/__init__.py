@@ -1,0 +1,1 @@
+"""How maps are scored: cases with known places, curves, baselines, randomised decoders."""

@@ -1,0 +1,82 @@
+"""What is put in place of hidden patches, and how likely an answer's words are then.
+
+Token mean: the visual token becomes the mean of the picture's own. The tower is not run again, and the decoder sees
+something near what it knows. Blur: the patch's pixels become those of the blurred picture, and everything is run
+again. It is slower and leaves what the tower was trained on; it is there to see whether a ranking hangs on the replacement.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from PIL import Image, ImageFilter
+
+from model import ImagePart, Message, Prompt
+from model.internals.subject import Subject
+from model.internals.trace import Want, take_trace
+from model.progress import Run, batches
+
+from .curves import Chance
+
+BATCH = 16
+"""Samples a forward pass: larger ones fall out of a processor's cache."""
+BLUR_SHARE = 0.08
+"""Standard deviation of the blur, as a share of the longer side."""
+
+
+def token_mean(subject: Subject, words: Sequence[int], run: Run | None = None) -> Chance:
+    """Hidden tokens become the mean visual token. Asking raises Unsupported where features cannot stand in for pixels."""
+
+    @torch.no_grad()
+    def chance(shown: np.ndarray) -> np.ndarray:
+        keep = torch.from_numpy(shown)
+        step = min(BATCH, subject.batch_rows)
+        parts = [subject.said(words, subject.hidden(keep[part])) for part in batches(len(keep), step, run or Run())]
+        return torch.cat(parts).exp().numpy()
+
+    return chance
+
+
+def blurred(subject: Subject, words: Sequence[int], run: Run | None = None) -> Chance:
+    """Pixels of hidden tokens become those of the blurred picture, in the first picture of the prompt."""
+    grid, source = subject.inputs.grid, subject.prompt.images[0]
+    assert grid is not None, "blurring needs to know where tokens look"
+    soft = np.asarray(source.image.filter(ImageFilter.GaussianBlur(BLUR_SHARE * max(source.image.size))))
+    sharp = np.asarray(source.image)
+
+    def chance(shown: np.ndarray) -> np.ndarray:
+        found = []
+        for number, row in enumerate(shown):
+            (run or Run()).step(number, len(shown))
+            clear = np.nan_to_num(grid.paint(row.astype(np.float32)), nan=1.0) >= 0.5
+            found.append(chance_of(subject, words, Image.fromarray(np.where(clear[..., None], sharp, soft))))
+        return np.array(found)
+
+    return chance
+
+
+def chance_of(subject: Subject, words: Sequence[int], picture: Image.Image) -> float:
+    """How likely the words are with another first picture of the same size, all else equal. 0 to 1."""
+    return float(np.exp(logprob_of(subject, words, picture)))
+
+
+def logprob_of(subject: Subject, words: Sequence[int], picture: Image.Image) -> float:
+    """The words' joint log-probability with another first picture."""
+    prompt = with_picture(subject.prompt, picture)
+    trace = take_trace(subject.vlm, prompt, subject.answer_ids, Want(attention=False))
+    return sum(trace.tokens[k].logprob for k in words)
+
+
+def with_picture(prompt: Prompt, picture: Image.Image) -> Prompt:
+    """The prompt with its first picture replaced."""
+    first = prompt.images[0]
+    part = ImagePart(picture, b"", first.media_type, hashlib.sha256(picture.tobytes()).hexdigest(), first.name)
+
+    def swapped(message: Message) -> Message:
+        return replace(message, parts=tuple(part if p is first else p for p in message.parts))
+
+    return replace(prompt, messages=tuple(swapped(message) for message in prompt.messages))
