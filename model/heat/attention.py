@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..families.base import Capability
-from ..internals.subject import Subject
+from ..internals.subject import Subject, grid_of
 from ..internals.trace import Want
 from . import heat_methods
 from .base import Choice, Heat, Run
-from .base.scores import grid_of, heat, reduced
+from .base.scores import heat, reduced
 
 
 @heat_methods.add("attention")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 
 from ..families.base import Capability
-from ..internals.subject import Subject
+from ..geometry.regions import blocks
+from ..internals.subject import Subject, grid_of
 from ..progress import batches
 from . import heat_methods
 from .base import Choice, Heat, Run
-from .base.scores import blocks, grid_of, heat
+from .base.scores import heat
 
 REGIONS = 64
 """At most so many regions, whose side in tokens follows; their square is what it costs."""

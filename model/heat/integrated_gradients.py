@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from ..families.base import Capability
-from ..internals.subject import Subject
+from ..internals.subject import Subject, grid_of
 from . import heat_methods
 from .base import Choice, Heat, Run
-from .base.scores import grid_of, heat
+from .base.scores import heat
 
 STEPS = 16
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 
 from ..families.base import Capability
+from ..geometry.regions import WINDOW, shared, windows
 from ..internals.knockout import text_cut
-from ..internals.subject import Subject
+from ..internals.subject import Subject, grid_of
 from ..progress import batches
 from . import heat_methods
 from .base import Choice, Heat, Run
-from .base.scores import WINDOW, grid_of, heat, shared, windows
+from .base.scores import heat
 
 
 @heat_methods.add("knockout")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ..families.base import Capability
 from ..internals.lens import depths, word_probabilities
-from ..internals.subject import Subject
+from ..internals.subject import Subject, grid_of
 from . import heat_methods
 from .base import Choice, Heat, Run
-from .base.scores import grid_of, heat
+from .base.scores import heat
 
 
 @heat_methods.add("logit_lens")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ..families.base import Capability
-from ..internals.subject import Subject
+from ..geometry.regions import WINDOW, shared, windows
+from ..internals.subject import Subject, grid_of
 from . import heat_methods
 from .base import Choice, Heat, Run
-from .base.scores import WINDOW, drops, grid_of, heat, shared, windows
+from .base.scores import drops, heat
 
 
 @heat_methods.add("occlusion")

@@ -6,11 +6,11 @@ import torch
 
 from ..families.base import Capability
 from ..geometry.grid import ImageGrid
-from ..internals.subject import Subject
+from ..internals.subject import Subject, grid_of
 from ..progress import batches
 from . import heat_methods
 from .base import Choice, Heat, Run
-from .base.scores import grid_of, heat
+from .base.scores import heat
 
 MASKS, CELLS, KEPT, SEED = 128, 4, 0.5, 0
 

@@ -7,12 +7,13 @@ import torch
 
 from ..families.base import Capability
 from ..geometry.grid import ImageGrid
+from ..geometry.regions import centres, windows
 from ..internals.lens import output_matrix
-from ..internals.subject import Subject
+from ..internals.subject import Subject, grid_of
 from ..internals.trace import Want
 from . import heat_methods
 from .base import Choice, Heat, Run
-from .base.scores import centres, grid_of, heat, windows
+from .base.scores import heat
 
 
 @heat_methods.add("tam")

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from ..heat.base.scores import blocks, grid_of
+from ..geometry.regions import blocks
 from ..progress import Run
 from .roles import decoder_layers, prefixes
-from .subject import Subject
+from .subject import Subject, grid_of
 
 SAME_NATS = 1e-6
 """Below this difference of the two runs there is nothing to recover."""

@@ -17,6 +17,7 @@ import torch
 from ..errors import Unsupported
 from ..families.base import Inputs
 from ..generation.vlm import VisionLanguageModel
+from ..geometry.grid import ImageGrid
 from ..memory import size_bytes
 from ..prompt import Prompt
 from ..tap import Cut, Tap, tapped
@@ -163,6 +164,17 @@ class Subject:
     def visual_columns(self) -> torch.Tensor:
         """Positions of the visual tokens, int64 [T] on the model's device."""
         return torch.from_numpy(self.inputs.visual).to(self.vlm.parts.device)
+
+
+def grid_of(subject: Subject) -> ImageGrid:
+    """Where the visual tokens look. Raises Unsupported where there are none, or it is not known."""
+    grid = subject.inputs.grid
+    if grid is None or not subject.count:
+        raise Unsupported(
+            "There is no picture to draw on: the question has none, or it is not known where this checkpoint's visual tokens "
+            "look."
+        )
+    return grid
 
 
 def _flat(like: Any) -> torch.Tensor:

@@ -15,9 +15,9 @@ from model.core import Core
 from model.events import Found, Share
 from model.families.base import Capability
 from model.geometry.grid import ImageGrid, View
+from model.geometry.regions import blocks, centres, shared, windows
 from model.heat import heat_methods
 from model.heat.base import Choice, Heat, HeatMethod
-from model.heat.base.scores import blocks, centres, shared, windows
 from model.heat.relevancy import positive, start_row
 from model.heat.rise import smooth_masks
 from model.heat.tam import rank_gaussian
