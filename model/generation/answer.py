@@ -15,7 +15,7 @@ from ..families.base import Inputs
 from ..options import Options
 from ..prompt import Prompt
 from .hooks import Choice, Chooser, Interrupted, Teller, end_tokens, interruptible
-from .prefix_cache import Kept, cut, reusable, shared_prefix, token_names, whole_tokens
+from .prefix_cache import Kept, cut, held, reusable, shared_prefix, token_names, whole_tokens
 
 if TYPE_CHECKING:
     from .vlm import VisionLanguageModel
@@ -116,13 +116,13 @@ class Answering:
         if "attention_mask" in inputs.tensors:
             settings["attention_mask"] = inputs.tensors["attention_mask"]
         if cache is not None:
-            settings["past_key_values"] = cache
+            settings |= held(self.vlm.parts.model, cache)
         return settings
 
     def _keep(self, names: list[Any], cache: DynamicCache, interrupted: bool) -> None:
-        held = whole_tokens(cache) if interrupted else cache.get_seq_length()
-        if held:
-            kept = Kept(names[:held], cache)
+        count = whole_tokens(cache) if interrupted else cache.get_seq_length()
+        if count:
+            kept = Kept(names[:count], cache)
             self.vlm.conversations.put(self.conversation, kept, kept.size_bytes)
 
     def _prefilled(self, reused: int, teller: Teller, given: Sequence[int]) -> None:

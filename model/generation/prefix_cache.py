@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from transformers import DynamicCache
+from torch import nn
+from transformers import DynamicCache, __version__
 from transformers.cache_utils import DynamicLayer
 
 from ..families.base import Inputs
@@ -23,6 +26,25 @@ class Kept:
     @property
     def size_bytes(self) -> int:
         return size_bytes([(layer.keys, layer.values) for layer in self.cache.layers if layer.is_initialized])
+
+
+@functools.cache
+def cache_argument(model: type[nn.Module]) -> str:
+    """What a class calls the keys and values it is given: `cache` since transformers 5.24, `past_key_values` before.
+
+    Where `forward` passes them on without naming them, as in BLIP-2, the method that makes its arguments names them.
+    """
+    for method in ("forward", "prepare_inputs_for_generation"):
+        named = inspect.signature(getattr(model, method)).parameters
+        for name in ("cache", "past_key_values"):
+            if name in named:
+                return name
+    raise TypeError(f"{model.__name__} of transformers {__version__} takes neither cache nor past_key_values.")
+
+
+def held(model: nn.Module, cache: DynamicCache) -> dict[str, DynamicCache]:
+    """Keys and values as an argument of `forward` and `generate`. They are written into."""
+    return {cache_argument(type(model)): cache}
 
 
 def token_names(inputs: Inputs, image_ids: Sequence[str]) -> list[Any]:

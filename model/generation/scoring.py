@@ -27,7 +27,7 @@ from ..families.base.tokens import extend
 from ..options import Options
 from ..prompt import Prompt
 from .answer import Answering
-from .prefix_cache import reusable, shared_prefix, token_names
+from .prefix_cache import held, reusable, shared_prefix, token_names
 from .token_tree import Node, Sequences, build_tree
 from .vlm import ScoringMode, VisionLanguageModel
 
@@ -155,7 +155,7 @@ def _prefix(vlm: VisionLanguageModel, inputs: Inputs, length: int) -> Any:
         whole = vlm.vision(inputs).arguments.items()
         more = {k: v[:, :length] if isinstance(v, torch.Tensor) and v.shape == (1, len(inputs.ids)) else v for k, v in whole}
         ids = inputs.tensors["input_ids"][:, :length]
-        vlm.parts.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1, **more)
+        vlm.parts.model(input_ids=ids, use_cache=True, logits_to_keep=1, **held(vlm.parts.model, cache), **more)
     return cache
 
 
@@ -182,7 +182,7 @@ def _one_row(vlm: VisionLanguageModel, inputs: Inputs, cache: Any, start: int, s
         input_ids=torch.tensor([[nodes[i].token for i in fed]], device=device),
         attention_mask=_tree_mask(vlm, nodes, fed, place, start),
         position_ids=vlm.family.positions(vlm.parts, inputs, start, torch.tensor([nodes[i].depth for i in fed], device=device)),
-        past_key_values=cache,
+        **held(vlm.parts.model, cache),
         use_cache=True,
         logits_to_keep=torch.tensor([place[i] for i in asked], device=device),
     )
@@ -220,7 +220,7 @@ def _expanded(vlm: VisionLanguageModel, inputs: Inputs, cache: Any, start: int, 
         own.batch_repeat_interleave(len(rows))
         position = vlm.family.positions(vlm.parts, inputs, start, torch.arange(longest, device=device))  # [1, S] or [3, 1, S]
         out = vlm.parts.model(
-            input_ids=ids.to(device), attention_mask=mask.to(device), past_key_values=own, use_cache=True,
+            input_ids=ids.to(device), attention_mask=mask.to(device), **held(vlm.parts.model, own), use_cache=True,
             position_ids=position.expand(*position.shape[:-2], len(rows), -1),
         )  # fmt: skip
         for i, (rest, answer) in enumerate(rows):

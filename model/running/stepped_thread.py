@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from transformers import Cache, EncoderDecoderCache, GenerationMixin
 
+from ..generation.prefix_cache import cache_argument
 from ..memory import size_bytes
 
 _EVERY_MODULES = frozenset(vars(nn.Module()))
@@ -106,7 +107,7 @@ def cache_of(model: nn.Module) -> Iterator[Callable[[], int]]:
     here, held = threading.get_ident(), []
 
     def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        cache = kwargs.get("past_key_values")
+        cache = kwargs.get(cache_argument(type(module)))
         if isinstance(cache, Cache) and threading.get_ident() == here:
             held[:] = [cache]
 

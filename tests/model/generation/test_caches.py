@@ -11,16 +11,18 @@ import pytest
 import torch
 from bed import Bed
 from fakes import finished, picture, tokens
-from transformers import DynamicCache
+from transformers import Cache, DynamicCache
 from transformers.modeling_outputs import BaseModelOutputWithPooling
+from zoo import BUILDERS
 
 from model.events import Encoded, Finished, Prefilled, Token
 from model.families.base import ImageInput, Inputs
 from model.generation.encoder_cache import EncoderCache, joined, tensor_key
-from model.generation.prefix_cache import Kept, cut, reusable, shared_prefix, token_names, whole_tokens
+from model.generation.prefix_cache import Kept, cache_argument, cut, reusable, shared_prefix, token_names, whole_tokens
 from model.memory import size_bytes
 from model.options import Options
 from model.prompt import Message, Prompt, ask
+from model.running.stepped_thread import cache_of
 
 REUSING = ("llava_clip", "llava_siglip", "qwen2_vl", "qwen2_5_vl", "tiny-llava", "smolvlm", "internvl", "gemma3", "llava_next")
 FEATURES = (*REUSING, "idefics3", "llava_onevision", "llava_pad", "paligemma")
@@ -459,3 +461,28 @@ def test_no_tensor_leaves_the_model_thread(bed: Bed) -> None:
     for event in events:
         values = [getattr(event, field.name) for field in fields(event)]
         assert not any(isinstance(value, torch.Tensor) for value in values)
+
+
+# --- the name of the argument -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(BUILDERS))
+def test_keys_and_values_are_counted_under_whatever_name_they_are_given(name: str, bed: Bed) -> None:
+    """Against the cache that `generate` hands back."""
+    vlm = bed.vlm(name)
+    inputs = vlm.prepare(ask("Is there a red circle?", picture(58)))
+    with cache_of(vlm.parts.model) as count:
+        told = vlm.parts.model.generate(**inputs.tensors, max_new_tokens=3, do_sample=False, return_dict_in_generate=True)
+    made = next(value for value in told.values() if isinstance(value, Cache))
+    held = sum(part.numel() * part.element_size() for layer in made.layers for part in (layer.keys, layer.values))
+    assert 0 < held <= count() <= 1.02 * held, "a layer with a window holds some numbers more"
+
+
+def test_a_class_that_takes_no_keys_and_values_is_named() -> None:
+    class Silent(torch.nn.Module):
+        def forward(self, input_ids: torch.Tensor) -> None: ...
+
+        def prepare_inputs_for_generation(self, input_ids: torch.Tensor) -> None: ...
+
+    with pytest.raises(TypeError, match=r"Silent of transformers .* takes neither cache nor past_key_values"):
+        cache_argument(Silent)

@@ -10,9 +10,11 @@ import torch
 from bed import Bed
 from eager import attentions
 from fakes import picture
+from transformers import Cache
 from zoo import BUILDERS
 
 from model.generation.hooks import Interrupted
+from model.generation.prefix_cache import held
 from model.generation.scoring import score_many
 from model.internals.roles import Role, decoder_layers, prefixes
 from model.internals.trace import Trace, Want, take_trace
@@ -106,7 +108,8 @@ def test_padded_batches_and_cached_prompts_have_the_right_rows(bed: Bed) -> None
         tap = Tap(lambda name: Rows(torch.tensor([at])) if "language" in name else None)
         with torch.inference_mode(), tapped(model, tap):
             out = model(input_ids=ids, **more)
-        return [found[0].weights for found in tap.rows.values()], out.past_key_values
+        held_now = next(value for value in out.values() if isinstance(value, Cache))
+        return [found[0].weights for found in tap.rows.values()], held_now
 
     alone, _ = last_row(short, 4)
     padded, _ = last_row(batch, 7, attention_mask=mask, position_ids=places)
@@ -115,7 +118,7 @@ def test_padded_batches_and_cached_prompts_have_the_right_rows(bed: Bed) -> None
         assert float(both[0, :, :, :3].abs().max()) == 0
     whole_row, _ = last_row(long, 7)
     _, cache = last_row(long[:, :5], 4, use_cache=True)
-    continued, _ = last_row(long[:, 5:], 7, past_key_values=cache)
+    continued, _ = last_row(long[:, 5:], 7, **held(model, cache))
     for one, rest in zip(whole_row, continued, strict=True):
         assert torch.allclose(rest, one, atol=1e-5)
 
