@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--questions", type=positive_count, default=4000, help="size of the main set")
     evaluate.add_argument("--json", action="store_true", help="print the figures last, as one line of JSON")
     evaluate.set_defaults(run=_evaluate)
-    readme = commands.add_parser("readme", help="write the tables of README.md and studies/README.md anew")
+    readme = commands.add_parser("readme", help="write the tables of README.md, docs/ and studies/README.md anew")
     readme.set_defaults(run=_readme)
     return parser
 
@@ -132,8 +132,8 @@ def _evaluate(given: argparse.Namespace) -> int:
 def _readme(given: argparse.Namespace) -> int:
     from studies import tables
 
-    from .readme import ROOT, rewrite
+    from .readme import ROOT, pages, rewrite
 
-    for path, written in ((ROOT / "README.md", rewrite), (ROOT / "studies" / "README.md", tables.rewrite)):
+    for path, written in (*((page, rewrite) for page in pages(ROOT)), (ROOT / "studies" / "README.md", tables.rewrite)):
         path.write_text(written(path.read_text(encoding="utf-8")), encoding="utf-8")
     return 0

@@ -1,4 +1,4 @@
-"""The tables of README.md, written from the registries and from measured files, so that they cannot drift.
+"""The tables of README.md and docs/, written from the registries and from measured files, so that they cannot drift.
 
 `python app.py readme` rewrites every block between `<!-- table: NAME -->` and `<!-- end -->`; a test
 fails while one is stale.
@@ -19,6 +19,13 @@ from panels import panels
 from studies import studies
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pages(root: Path = ROOT) -> list[Path]:
+    """README.md and the pages of docs/."""
+    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+
+
 _BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 KINDS = "exist colour shape size texture count read find describe where relation beside more same".split()
 MAIN = "seen wordings"
@@ -26,7 +33,7 @@ PARTS = (MAIN, "held-out wordings", "wide and tall pictures")
 
 
 def rewrite(text: str) -> str:
-    """README's text with every table written anew. Raises KeyError for a table nobody makes."""
+    """A page's text with every table written anew. Raises KeyError for a table nobody makes."""
     return _BLOCK.sub(lambda match: f"{match[1]}{TABLES[match[2]]()}\n{match[3]}", text)
 
 

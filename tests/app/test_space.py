@@ -15,7 +15,7 @@ from app.settings import ENVIRONMENT, from_environment
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCKER = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-HOSTING = (ROOT / "HOSTING.md").read_text(encoding="utf-8")
+HOSTING = (ROOT / "docs" / "hosting.md").read_text(encoding="utf-8")
 KEYS = {
     "title", "emoji", "colorFrom", "colorTo", "sdk", "python_version", "sdk_version", "suggested_hardware", "app_file",
     "app_port", "base_path", "fullWidth", "header", "short_description", "models", "datasets", "tags", "thumbnail", "pinned",
