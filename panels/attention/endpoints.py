@@ -19,7 +19,7 @@ from model.progress import Run
 from model.prompt import ImagePart
 
 from ..base.bench import MODEL_LIMIT, MODEL_QUEUE, Bench
-from ..base.endpoints import INTEGERS, images_parameter, json_parameter, told
+from ..base.endpoints import INTEGERS, errors_as_sentences, images_parameter, json_parameter
 from ..base.maps.looks import Look, Looks, Seen, checked, look_at
 from ..base.maps.overlay import pictures_json, sums_of_pictures
 from ..base.maps.scores import scores_of
@@ -62,7 +62,7 @@ def trace_endpoint(bench: Bench, looks: Looks) -> Callable[..., dict[str, Any]]:
 
         Of a logged turn `run_id`, or of `images` with a `question`; `answer` is the text to trace in place of the logged one.
         """
-        with told():
+        with errors_as_sentences():
             look = _look(bench, run_id, question, images, answer, checkpoint)
             seen = looks.seen(look)
             tokens = [
@@ -106,7 +106,7 @@ def map_endpoint(bench: Bench, looks: Looks) -> Callable[..., dict[str, Any]]:
         of the answer; none means all of it. `layer` and `head` count from 0; none means all. Where no token looks is null.
         `pictures` names each picture and gives the map's sum on it; frames of a video have their `time_s` in seconds.
         """
-        with told():
+        with errors_as_sentences():
             look = _look(bench, run_id, question, images, answer, checkpoint)
             slug = method_of(method.strip() or scores_of(look.checkpoint).default)
             choice = choice_of({"layer": _whole(layer), "head": _whole(head), "rows": rows, "reduce": reduce})

@@ -39,7 +39,7 @@ def picture_parameter() -> gr.File:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def errors_as_sentences() -> Iterator[None]:
     """What goes wrong within is a sentence to the caller."""
     try:
         yield

@@ -15,13 +15,14 @@ from model.families.base import Capability
 from .. import panels
 from ..base import settings as _settings
 from ..base.bench import MODEL, Bench, SessionState, sent
+from ..base.handlers import Values, event_handler
 from ..base.scenes import FILM_QUESTION, SHELF, film_frames, scene_file, scene_part
 from ..base.turn import Asked, Progress, again, branch, compose, read_pictures, run
 from ..base.turn_views import image_views, last_asked
 from .endpoints import add_chat_api
 from .layout import chat_layout
 from .moves import ChatMoves
-from .page import ChatPage, Values, told
+from .page import ChatPage
 from .views import ChatView
 
 
@@ -49,7 +50,7 @@ class _Asking:
     """Handlers of the page that make the model answer."""
 
     def __init__(self, page: ChatPage) -> None:
-        self.page, self.bench, self.parts = page, page.bench, page.parts
+        self.page, self.bench, self.parts, self.message = page, page.bench, page.parts, page.parts.error
 
     def wire(self) -> None:
         b, p = self.bench, self.parts
@@ -65,12 +66,12 @@ class _Asking:
         ]
         ChatMoves(self.page).wire(given, shown)
 
-    @told
+    @event_handler
     def ask(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """A question from the box, after the turn the chat stands at, or in place of one being edited."""
         yield from self._compose(values, self.page.boxed(values))
 
-    @told
+    @event_handler
     def ask_suggestion(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """One of the offered questions, with whatever is attached."""
         yield from self._compose(values, {"text": sent(event, "text", str)[:2000], "files": self.page.boxed(values)["files"]})
@@ -88,7 +89,7 @@ class _Asking:
             self.bench.history.keep_settings(state.session, settings | {"checkpoint": state.checkpoint})
         yield from self._take(state, replace(asked, notes=(*notes, *asked.notes)), given)
 
-    @told
+    @event_handler
     def film(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """The film of the shelf in a fresh chat, asked about at once: files in the box have no times."""
         page, settings = self.page, self.page.settings(values)
@@ -98,7 +99,7 @@ class _Asking:
         asked = compose(self.bench, state, FILM_QUESTION, film_frames(), settings["system"] or "", options, None)
         yield from self._take(state, asked)
 
-    @told
+    @event_handler
     def retry(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """The same question once more. The old answer stays one version back."""
         state, settings = self.page.free(values), self.page.settings(values)
@@ -106,14 +107,14 @@ class _Asking:
         asked = again(self.bench, sent(event, "run", str), state, settings["system"] or "", options)
         yield from self._take(replace(state, editing=None), asked)
 
-    @told
+    @event_handler
     def branch(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """Continue an answer from an alternative token."""
         state = self.page.free(values)
         asked = branch(self.bench, sent(event, "run", str), sent(event, "index", int), sent(event, "id", int))
         yield from self._take(replace(state, editing=None), asked)
 
-    @told
+    @event_handler
     def restore(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """What a page shows when it opens: the session as it was left, or a first question already answered."""
         page, p, state = self.page, self.parts, values[self.bench.state]

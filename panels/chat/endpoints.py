@@ -12,7 +12,7 @@ from model.options import MAX_NEW_TOKENS
 
 from ..base import settings as _settings
 from ..base.bench import MODEL_LIMIT, MODEL_QUEUE, Bench, SessionState
-from ..base.endpoints import images_parameter, json_parameter, picture_parameter, told
+from ..base.endpoints import errors_as_sentences, images_parameter, json_parameter, picture_parameter
 from ..base.settings import Range
 from ..base.turn import Asked, Progress, compose, read_pictures, run, timed
 
@@ -58,7 +58,7 @@ def add_chat_api(bench: Bench) -> None:
         Yields the turn as it grows: run_id, session, checkpoint, text, done, and at the end reason, tokens
         [[id, logprob, text], ...] and figures. What goes wrong is said in a sentence.
         """
-        with told():
+        with errors_as_sentences():
             values = {"temperature": temperature, "top_p": top_p, "seed": seed}
             length = int(_settings.number("max_new_tokens", max_new_tokens, LENGTH))
             options = replace(_settings.options(values), max_new_tokens=length)

@@ -11,10 +11,11 @@ import gradio as gr
 from model.errors import InputError
 
 from ..base.bench import MODEL, QUICK, SessionState, explained, sent
+from ..base.handlers import Values, event_handler
 from ..base.scenes import SHELF, scene_file, scene_part
 from ..base.turn import read_pictures
 from ..base.turn_views import last_asked
-from .page import ChatPage, Values, told
+from .page import ChatPage
 
 MAX_STEPS = 10_000
 
@@ -23,7 +24,7 @@ class ChatMoves:
     """Handlers of the page that leave the model alone."""
 
     def __init__(self, page: ChatPage) -> None:
-        self.page = page
+        self.page, self.bench, self.message = page, page.bench, page.parts.error
 
     def wire(self, given: set, shown: set) -> None:
         """Events that leave the session end its running answer."""
@@ -42,7 +43,7 @@ class ChatMoves:
         p.fresh.click(self.new_chat, given, shown, cancels=b.answering, **QUICK)
         p.stop.click(self.halt, p.running, None, queue=False, show_progress="hidden", api_visibility="private")
 
-    @told
+    @event_handler
     def look(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """What the encoder got of a turn, or the turn in Attention or Compare. Other buttons are other panels'."""
         action, b = sent(event, "action", str), self.page.bench
@@ -62,7 +63,7 @@ class ChatMoves:
             view = {"text": explained(error), "rows": [], "run": ""}
         yield {saw: view}
 
-    @told
+    @event_handler
     def undo(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """Back to before a turn, its question in the box."""
         page, state = self.page, self.page.free(values)
@@ -72,7 +73,7 @@ class ChatMoves:
         box = gr.MultimodalTextbox({"text": last_asked(record).text, "files": []})
         yield {**page.standing(before), **page.quiet(), page.parts.box: box}
 
-    @told
+    @event_handler
     def edit(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """An earlier question in the box; sending it makes a new version of the turn."""
         page, state = self.page, self.page.free(values)
@@ -81,14 +82,14 @@ class ChatMoves:
         box = gr.MultimodalTextbox({"text": last_asked(record).text, "files": []})
         yield {page.bench.state: state, page.parts.box: box, **page.editing(state)}
 
-    @told
+    @event_handler
     def cancel_edit(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """The question being edited stays as it was."""
         page = self.page
         state = replace(values[page.bench.state], editing=None)
         yield {page.bench.state: state, page.parts.box: gr.MultimodalTextbox(None), **page.quiet()}
 
-    @told
+    @event_handler
     def attached(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """What there is to know about the attached pictures, before anything is asked."""
         page = self.page
@@ -100,7 +101,7 @@ class ChatMoves:
             notes = [str(error)]
         yield {page.parts.composer: {"notes": notes}}
 
-    @told
+    @event_handler
     def go(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """Another version of a turn, with its own latest continuation."""
         page, state, run_id = self.page, self.page.free(values), sent(event, "run", str)
@@ -112,7 +113,7 @@ class ChatMoves:
         page.bench.history.set_current(state.session, run_id)
         yield {**page.standing(replace(state, run_id=run_id, editing=None)), **page.quiet()}
 
-    @told
+    @event_handler
     def rate(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """Good, bad or neither; a note made in Sessions stays."""
         page, run_id = self.page, sent(event, "run", str)
@@ -120,7 +121,7 @@ class ChatMoves:
         page.bench.history.rate(run_id, sent(event, "value", int), note)
         yield {page.parts.transcript: page.view.transcript(values[page.bench.state].run_id, scroll="stay")}
 
-    @told
+    @event_handler
     def share(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """The link of a turn was copied: on a public page whoever has it may open a copy from now on."""
         self.page.bench.share(sent(event, "run", str))
@@ -131,17 +132,17 @@ class ChatMoves:
         """End the running answer; what it said stays."""
         self.page.bench.core.stop(run_id)
 
-    @told
+    @event_handler
     def new_chat(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """A fresh session. The old one stays in Sessions."""
         yield self.page.fresh(values[self.page.bench.state])
 
-    @told
+    @event_handler
     def pick(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """A scene from the shelf, attached to a fresh chat."""
         yield self._with_scene(values[self.page.bench.state], SHELF[sent(event, "index", int) % len(SHELF)])
 
-    @told
+    @event_handler
     def draw_another(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """A scene nobody has seen, attached to a fresh chat."""
         yield self._with_scene(values[self.page.bench.state], 10**6 + secrets.randbelow(10**8))

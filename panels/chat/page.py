@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import wraps
-from typing import Any, Protocol
+from typing import Any
 
 import gradio as gr
 
 from model.errors import PromptError
 
-from ..base.bench import Bench, SessionState, guarded
+from ..base.bench import Bench, SessionState
+from ..base.handlers import Values
 from ..base.turn_views import last_asked
 from .layout import ChatParts
 from .views import ChatView
 
-Values = dict[Any, Any]
-Handler = Callable[..., Iterator[Values]]
 BUSY = "An answer is being written. Wait for it, or stop it with Esc."
-
-
-class OnPage(Protocol):
-    """Whoever handles events of the page."""
-
-    page: ChatPage
-
-
-def told(handler: Handler) -> Handler:
-    """What goes wrong in a handler is a sentence above the question box."""
-
-    @wraps(handler)
-    def safe(self: OnPage, values: Values, event: gr.EventData) -> Iterator[Values]:
-        def steps() -> Iterator[Values]:
-            yield from handler(self, self.page.found_again(values), event)
-
-        yield from guarded(steps(), self.page.parts.error)
-
-    return safe
 
 
 @dataclass(frozen=True)
@@ -47,13 +25,6 @@ class ChatPage:
     bench: Bench
     view: ChatView
     parts: ChatParts
-
-    def found_again(self, values: Values) -> Values:
-        """The values, with the session found again where the server has forgotten this page, as after a long sleep."""
-        state, remembered = values[self.bench.state], values.get(self.bench.remembered)
-        if not state.session and isinstance(remembered, str) and remembered:
-            state = self.bench.state_of(self.bench.history.session(remembered), state.checkpoint)
-        return {**values, self.bench.state: self.bench.standing(state)}
 
     def settings(self, values: Values) -> dict[str, Any]:
         """The settings beside the chat by name, as they were sent."""

@@ -18,10 +18,11 @@ from studies.comparison import LETTERS, Comparison, Side
 from .. import panels
 from ..base.bench import MODEL, QUICK, Bench, SessionState, sent
 from ..base.components import PictureUrls, component
+from ..base.handlers import Values, event_handler
 from .answers import answer_of
 from .endpoints import add_compare_api
 from .heat import HeatTable
-from .page import BUSY, ComparePage, Values, told
+from .page import BUSY, ComparePage
 from .question_sets import SET, Several
 from .requests import Asking, Entrant, asking, kind_of, once_more, setting_of, settings_of
 from .run import Heard, run
@@ -69,7 +70,7 @@ class _Comparing:
     """Handlers of the tab."""
 
     def __init__(self, page: ComparePage) -> None:
-        self.page, self.bench = page, page.bench
+        self.page, self.bench, self.message = page, page.bench, page.error
 
     def wire(self) -> None:
         b, p = self.bench, self.page
@@ -92,7 +93,7 @@ class _Comparing:
 
     # --- what is shown -------------------------------------------------------------------------
 
-    @told
+    @event_handler
     def stand(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """What the tab shows when the bench changes: columns and question to begin with, or a comparison that was opened."""
         p, state = self.page, values[self.bench.state]
@@ -113,7 +114,7 @@ class _Comparing:
             found |= {p.group: held.id, p.stage: p.shown(held), **p.quiet()}
         yield found
 
-    @told
+    @event_handler
     def reveal(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """Names without a vote."""
         p = self.page
@@ -121,7 +122,7 @@ class _Comparing:
         self.bench.history.reveal(held.id)
         yield {p.stage: p.shown(self.bench.history.comparison(held.id)), **p.quiet()}
 
-    @told
+    @event_handler
     def vote(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """A vote on the comparison shown; it reveals the names."""
         p = self.page
@@ -130,7 +131,7 @@ class _Comparing:
         voted = cast_vote(self.bench, held.id, sent(event, "outcome", str), reasons, waited)
         yield {p.stage: p.shown(voted), **p.quiet()}
 
-    @told
+    @event_handler
     def votes(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """All that was voted here: win rates and ranks, and the votes themselves to take along."""
         kind, blind = sent(event, "kind", str)[:60], sent(event, "blind", bool)
@@ -138,7 +139,7 @@ class _Comparing:
 
     # --- what is asked -------------------------------------------------------------------------
 
-    @told
+    @event_handler
     def ask(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """The question in the box, to every column."""
         state = self._free(values)
@@ -147,7 +148,7 @@ class _Comparing:
         asked = asking(self.bench, state.session, state.at_hand, question, settings, sent(event, "blind", bool), kind)
         yield from self._take(state, asked)
 
-    @told
+    @event_handler
     def again(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """The comparison shown, once more as it was; whether each column says the same stands above."""
         p, state = self.page, self._free(values)

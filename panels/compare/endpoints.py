@@ -14,7 +14,7 @@ from studies.comparison import LETTERS
 from studies.ranking import rank, rank_by_kind
 
 from ..base.bench import MODEL_LIMIT, MODEL_QUEUE, Bench
-from ..base.endpoints import TEXTS, images_parameter, json_parameter, picture_parameter, told
+from ..base.endpoints import TEXTS, errors_as_sentences, images_parameter, json_parameter, picture_parameter
 from ..base.turn import read_pictures
 from .answers import Answer, answer_of
 from .page import own
@@ -77,7 +77,7 @@ class _Endpoints:
         is random and nothing says which is which until `compare_vote`. A column that fails has an `error`.
         """
         bench = self.bench
-        with told():
+        with errors_as_sentences():
             settings = settings_of(columns if columns else [c.spec for c in bench.builtin[:LEAST]])
             text = whole_question(str(question or ""))
             pictures, notes = read_pictures([*(images or []), *([picture] if picture else [])])
@@ -97,8 +97,8 @@ class _Endpoints:
             self.bench.history.reveal(asked.group)
             sealed = False
         columns = [answer_of(i, one) for i, one in enumerate(heard)]
-        told = [{"letter": c.letter, "text": c.text, "done": True} if sealed else _whole(c) for c in columns]
-        return _about(asked) | {"done": True, "columns": told}
+        columns_shown = [{"letter": c.letter, "text": c.text, "done": True} if sealed else _whole(c) for c in columns]
+        return _about(asked) | {"done": True, "columns": columns_shown}
 
     def compare_vote(self, group: str, outcome: str, reasons: list[str] | None = None, session: str = "") -> dict[str, Any]:
         """Vote on a comparison: a letter, "tie" or "bad", with reasons as tags. Tells which column was which.
@@ -106,7 +106,7 @@ class _Endpoints:
         A blind vote is final; on an open comparison the last vote counts. `session` is the one `compare_ask` gave; on a
         public page it must be.
         """
-        with told():
+        with errors_as_sentences():
             named = self._named(session)
             held = own(self.bench, self.bench.history.comparison(str(group or "")[:100]), named)
             if reasons is not None and not isinstance(reasons, list):
@@ -125,7 +125,7 @@ class _Endpoints:
 
         On a public page the votes are those of `session` alone.
         """
-        with told():
+        with errors_as_sentences():
             votes = votes_of(self.bench, self._named(session), str(kind or ""), blind is True)
             by_kind = {name or FREE: results(ranking) for name, ranking in rank_by_kind(votes).items()}
             return results(rank(votes)) | {"by_kind": by_kind}

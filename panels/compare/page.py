@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import wraps
-from typing import Any, Protocol
+from typing import Any
 
 import gradio as gr
 
@@ -13,39 +12,17 @@ from model import Prompt, WorkbenchError, ask
 from model.errors import InputError
 from studies.comparison import Comparison
 
-from ..base.bench import Bench, SessionState, guarded
+from ..base.bench import Bench, SessionState
 from ..base.components import PictureUrls
+from ..base.handlers import Values
 from ..base.scenes import scene_of, suggestions
 from .answers import logged_answer
 from .requests import LEAST, Setting
 from .views import sealed_view, whole_view
 
-Values = dict[Any, Any]
-Handler = Callable[..., Iterator[Values]]
 MOST_QUESTIONS, MOST_PUBLIC = 500, 48
 PICTURES = {0: "No picture on the bench", 1: "With the picture on the bench"}
 BUSY = "A comparison is being made. Wait for it, or stop it with Esc."
-
-
-class OnPage(Protocol):
-    """Whoever handles events of the page."""
-
-    page: ComparePage
-
-
-def told(handler: Handler) -> Handler:
-    """What goes wrong in a handler is a sentence under the setup, and nothing is being asked any more."""
-
-    @wraps(handler)
-    def safe(self: OnPage, values: Values, event: gr.EventData) -> Iterator[Values]:
-        page = self.page
-
-        def steps() -> Iterator[Values]:
-            yield from handler(self, page.found_again(values), event)
-
-        yield from guarded(steps(), page.error)
-
-    return safe
 
 
 @dataclass(frozen=True)
@@ -75,13 +52,6 @@ class ComparePage:
     def most(self) -> int:
         """How many questions a set may have here."""
         return MOST_PUBLIC if self.bench.public else MOST_QUESTIONS
-
-    def found_again(self, values: Values) -> Values:
-        """The values, with the session found again where the server has forgotten this page, as after a long sleep."""
-        state, remembered = values[self.bench.state], values.get(self.bench.remembered)
-        if not state.session and isinstance(remembered, str) and remembered:
-            state = self.bench.state_of(self.bench.history.session(remembered), state.checkpoint)
-        return {**values, self.bench.state: self.bench.standing(state)}
 
     def busy(self, running: bool) -> Values:
         """The setup while columns are asked, and after. It names no checkpoint: what was set stays in the page."""

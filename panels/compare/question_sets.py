@@ -20,9 +20,10 @@ from studies.metrics import Figure
 from studies.question_set import Asked, Compared, compare_all, differing_first, drawn, listed, summary, typed
 
 from ..base.bench import SessionState, sent
+from ..base.handlers import Values, event_handler
 from ..base.scenes import scene_part
 from ..base.turn import MAX_PICTURES
-from .page import BUSY, ComparePage, Values, told
+from .page import BUSY, ComparePage
 from .requests import Entrant, entrant, prompt_for, settings_of, whole_question
 from .run import PANEL
 
@@ -42,9 +43,9 @@ class Several:
     """Handlers of the question set."""
 
     def __init__(self, page: ComparePage) -> None:
-        self.page, self.bench = page, page.bench
+        self.page, self.bench, self.message = page, page.bench, page.error
 
-    @told
+    @event_handler
     def ask(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """Every question to every column, one comparison each; the table grows as they are answered."""
         p, state = self.page, values[self.bench.state]

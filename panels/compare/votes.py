@@ -61,7 +61,7 @@ def votes_view(bench: Bench, session: str, kind: str = "", blind: bool = False) 
         "reasons": _reasons(votes),
         "why": ranking.why if len(ranking.records) > 1 else "",
         "note": MEANING,
-        "latest": [_told(vote) for vote in votes[::-1][:12]],
+        "latest": [_latest(vote) for vote in votes[::-1][:12]],
         "csv": as_csv(votes),
         "json": as_json(votes),
         "mine": bench.public,
@@ -106,7 +106,7 @@ def _reasons(votes: Sequence[Vote]) -> list[list[Any]]:
     return [[reason, many] for reason, many in sorted(counted.items(), key=lambda item: (-item[1], item[0]))]
 
 
-def _told(vote: Vote) -> list[str]:
+def _latest(vote: Vote) -> list[str]:
     """[question, winner, how]."""
     how = ", ".join(["blind" if vote.blind else "open", *vote.reasons])
     winner = {"tie": "tie", "bad": "all bad"}.get(vote.winner, vote.winner)

@@ -17,7 +17,7 @@ from model.internals.subject import Subject
 from model.progress import Run
 
 from ..base.bench import MODEL_LIMIT, MODEL_QUEUE, Bench
-from ..base.endpoints import INTEGERS, NUMBERS, images_parameter, json_parameter, told
+from ..base.endpoints import INTEGERS, NUMBERS, errors_as_sentences, images_parameter, json_parameter
 from ..base.maps.overlay import pictures_json
 from ..base.turn import read_pictures
 from .requests import Turn, placed, turn_of
@@ -73,7 +73,7 @@ def endpoint(bench: Bench) -> Callable[..., dict[str, Any]]:
         counts from 0, -1 is the last. Gives per view the grid of cosines (null where no token looks), and the best patches;
         what shows a frame of a video has its `time_s` in seconds.
         """
-        with told():
+        with errors_as_sentences():
             turn = _turn(bench, run_id or "", question or "", images or [], checkpoint or "")
             place = (_numbers("patch", patch, 2), _numbers("box", box, 4), int(image or 0))
             if stage not in STAGES:

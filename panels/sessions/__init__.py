@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import wraps
 from typing import Any, ClassVar
 
 import gradio as gr
@@ -16,9 +15,11 @@ from studies.comparison import left_out
 
 from .. import panels
 from ..attention.saved import kept_maps
-from ..base.bench import MODEL, QUICK, Bench, SessionState, guarded, opening, sent
+from ..base.bench import MODEL, QUICK, Bench, SessionState, opening, sent
 from ..base.components import PictureUrls
+from ..base.handlers import Values, event_handler
 from ..base.maps.saved_maps import TABS
+from ..base.records import RunRecord
 from ..base.run_views import compared, detail_view, run_lines
 from ..base.turn import Asked, Progress, run
 from ..base.turn_views import whole
@@ -29,7 +30,7 @@ from .layout import ANY, RATINGS, sessions_layout
 LIMIT = 200
 MOST_COMPARISONS = 10_000
 PANELS = ("chat", "replay")
-Values = dict[Any, Any]
+FORGOTTEN = "Which turn was open here is no longer known to the server. Choose it in the list again."
 
 
 @panels.add("sessions")
@@ -47,16 +48,6 @@ class Sessions:
         add_sessions_api(bench)
 
 
-def told(handler: Callable[..., Iterator[Values]]) -> Callable[..., Iterator[Values]]:
-    """What goes wrong in a handler is a sentence at the top of the tab."""
-
-    @wraps(handler)
-    def safe(self: _Sessions, values: Values, event: gr.EventData) -> Iterator[Values]:
-        yield from guarded(handler(self, values, event), self.message)
-
-    return safe
-
-
 class _Sessions:
     """The tab being built: components, then their events."""
 
@@ -67,7 +58,8 @@ class _Sessions:
 
     def wire(self) -> None:
         b, t = self.bench, self.turn
-        given = {*self.found.filters, self.found.upload, self.chosen, self.pending, self.running, t.value, t.note, b.state}
+        given = {*self.found.filters, self.found.upload, self.chosen, self.pending, self.running, t.value, t.note, b.state,
+                 b.remembered}  # fmt: skip
         shown = {
             self.message, self.found.list, self.found.upload, *self.found.filters, self.chosen, self.pending, self.running,
             t.box, t.detail, t.value, t.note, t.replay, t.halt, t.file, t.sure, t.warning,
@@ -93,7 +85,7 @@ class _Sessions:
 
     # --- list ----------------------------------------------------------------------------------
 
-    @told
+    @event_handler
     def find(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """The turns that match, newest first."""
         yield {**self._list(values), self.message: gr.HTML(visible=False)}
@@ -126,12 +118,12 @@ class _Sessions:
 
     # --- one turn ------------------------------------------------------------------------------
 
-    @told
+    @event_handler
     def show(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """The turn chosen in the list."""
         yield self._detail(sent(event, "run", str))
 
-    @told
+    @event_handler
     def find_again(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """From the bench to this turn in the list. Other buttons of the bench are not for this panel."""
         if sent(event, "action", str) == "find":
@@ -141,6 +133,12 @@ class _Sessions:
                 anything = {part: ANY if isinstance(part, gr.Dropdown) else "" for part in self.found.filters}
                 listed = {**self._list({**values, **anything, self.chosen: run_id}), **anything}
             yield {**self._detail(run_id), **listed, self.bench.tabs: gr.Tabs(selected="sessions")}
+
+    def _chosen(self, values: Values) -> RunRecord:
+        """The turn that is open. Raises InputError where the server no longer knows which that is."""
+        if not values.get(self.chosen):
+            raise InputError(FORGOTTEN)
+        return self.bench.history.run(values[self.chosen])
 
     def _detail(self, run_id: str) -> Values:
         record, t = self.bench.history.run(run_id), self.turn
@@ -155,20 +153,20 @@ class _Sessions:
             t.file: gr.File(visible=False),
         }
 
-    @told
+    @event_handler
     def look_into(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """The turn in Attention."""
         yield self._into(values, "", "attention")
 
-    @told
+    @event_handler
     def compare(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """The comparison a turn belongs to, to be looked at and asked again; any other turn's question for other columns."""
-        b, row = self.bench, self.bench.history.run(values[self.chosen]).row
+        b, row = self.bench, self._chosen(values).row
         known = {held.id for held in b.history.comparisons(row.session, MOST_COMPARISONS)}  # an import brings answers alone
         group = row.group if row.group in known else ""
         yield {b.state: values[b.state].against(row.id, group), b.tabs: gr.Tabs(selected="compare")}
 
-    @told
+    @event_handler
     def open_map(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """One of the turn's kept maps in the panel that made it."""
         tab = TABS.get(sent(event, "kind", str))
@@ -177,17 +175,17 @@ class _Sessions:
         yield self._into(values, sent(event, "name", str), tab)
 
     def _into(self, values: Values, map_name: str, tab: str) -> Values:
-        b, run_id = self.bench, self.bench.history.run(values[self.chosen]).row.id
+        b, run_id = self.bench, self._chosen(values).row.id
         return {b.state: values[b.state].into(run_id, map_name), b.tabs: gr.Tabs(selected=tab)}
 
     def _maps(self, run_id: str) -> list[dict[str, Any]]:
         """What is kept of a turn by the panels that draw maps."""
         return [*kept_maps(self.bench.history, run_id), *kept_patch_maps(self.bench.history, run_id)]
 
-    @told
+    @event_handler
     def replay(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """Answer the same prompt again with the same settings, and compare token by token."""
-        t, record = self.turn, self.bench.history.run(values[self.chosen])
+        t, record = self.turn, self._chosen(values)
         asked = Asked(whole(record), record.checkpoint, record.options, "", None)
         yield {t.replay: gr.Button(visible=False), t.halt: gr.Button(visible=True), self.running: asked.run_id}
         progress = Progress(asked.run_id)
@@ -204,11 +202,11 @@ class _Sessions:
         """End the running replay."""
         self.bench.core.stop(run_id)
 
-    @told
+    @event_handler
     def open_in_chat(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """The chat stands at this turn, whatever session it is of."""
         b = self.bench
-        row = b.history.run(values[self.chosen]).row
+        row = self._chosen(values).row
         if not row.session and row.group:  # a replay belongs to the turn it repeats
             row = b.history.run(row.group).row
         b.history.set_current(row.session, row.id)
@@ -216,24 +214,26 @@ class _Sessions:
         opened = opening(row.session, row.id)
         yield {b.state: state, b.opened: opened, b.remembered: row.session, b.tabs: gr.Tabs(selected="chat")}
 
-    @told
+    @event_handler
     def rate(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         value = values.get(self.turn.value)
-        self.bench.history.rate(values[self.chosen], value if value in (-1, 0, 1) else 0, _text(values.get(self.turn.note)))
+        self.bench.history.rate(
+            self._chosen(values).row.id, value if value in (-1, 0, 1) else 0, _text(values.get(self.turn.note))
+        )
         gr.Info("Saved.")
         yield {**self._list(values), self.message: gr.HTML(visible=False)}
 
     # --- whole sessions ------------------------------------------------------------------------
 
-    @told
+    @event_handler
     def export(self, values: Values, event: gr.EventData) -> Iterator[Values]:
-        session = self.bench.history.run(values[self.chosen]).row.session
+        session = self._chosen(values).row.session
         path = self.bench.export_zip(session)
         sealed = sum(held.sealed for held in self.bench.history.comparisons(session, MOST_COMPARISONS))
-        told = gr.HTML(left_out(sealed) if sealed else "", visible=bool(sealed))
-        yield {self.turn.file: gr.File(path, visible=True), self.message: told}
+        lacking = gr.HTML(left_out(sealed) if sealed else "", visible=bool(sealed))
+        yield {self.turn.file: gr.File(path, visible=True), self.message: lacking}
 
-    @told
+    @event_handler
     def bring(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """An exported session comes in as a new one."""
         path = values.get(self.found.upload)
@@ -244,17 +244,17 @@ class _Sessions:
         gr.Info("Imported 1 turn." if session.runs == 1 else f"Imported {session.runs} turns.")
         yield {**self._list(values), self.message: gr.HTML(visible=False)}
 
-    @told
+    @event_handler
     def ask_delete_turn(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """Ask once, saying what goes."""
-        row = self.bench.history.run(values[self.chosen]).row
+        row = self._chosen(values).row
         text = "Delete this turn, its answer, and pictures that no other turn uses? Turns after it stay. This cannot be undone."
         yield self._asking(text, ("turn", row.id))
 
-    @told
+    @event_handler
     def ask_delete_session(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """Ask once, saying what goes."""
-        session = self.bench.history.session(self.bench.history.run(values[self.chosen]).row.session)
+        session = self.bench.history.session(self._chosen(values).row.session)
         many = "1 turn with its answer" if session.runs == 1 else f"{session.runs} turns with their answers"
         text = f"Delete the whole session: {many}, and pictures that no other session uses? This cannot be undone."
         yield self._asking(text, ("session", session.id))
@@ -262,17 +262,17 @@ class _Sessions:
     def _asking(self, text: str, pending: tuple[str, str]) -> Values:
         return {self.turn.sure: gr.Column(visible=True), self.turn.warning: text, self.pending: pending}
 
-    @told
+    @event_handler
     def keep(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """Nothing is deleted."""
         yield {self.turn.sure: gr.Column(visible=False), self.pending: ("", "")}
 
-    @told
+    @event_handler
     def delete(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """What was asked about goes; a page that stood there stands elsewhere."""
         b, t, (what, id) = self.bench, self.turn, values[self.pending]
         if not id:
-            return
+            raise InputError(FORGOTTEN)
         gone = b.history.delete_runs([id]) if what == "turn" else b.history.delete_session(id)
         many = "1 turn" if gone.runs == 1 else f"{gone.runs} turns"
         pictures = "1 picture" if gone.images == 1 else f"{gone.images} pictures"

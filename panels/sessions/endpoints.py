@@ -9,7 +9,7 @@ import gradio as gr
 from model.errors import InputError
 
 from ..base.bench import Bench
-from ..base.endpoints import told
+from ..base.endpoints import errors_as_sentences
 
 MAX_ROWS = 1000
 FIELDS = (
@@ -25,7 +25,7 @@ def add_sessions_api(bench: Bench) -> None:
         query: str = "", checkpoint: str = "", panel: str = "", since: str = "", until: str = "", limit: int = 100
     ) -> list[dict[str, Any]]:
         """Logged turns whose question or answer has all these words, newest first."""
-        with told():
+        with errors_as_sentences():
             filters = {"checkpoint": checkpoint, "panel": panel, "since": since, "until": until}
             for name, value in {"query": query, **filters}.items():
                 if value is not None and not isinstance(value, str):
