@@ -229,10 +229,6 @@ class Core:
         self.worker.call(lambda: self.slot.run(task, said.append, threading.Event()))
         return next(event.value for event in said if isinstance(event, Found))
 
-    def forget_session(self, session: str) -> None:
-        """Let go of a chat's keys and values on every checkpoint."""
-        self.worker.call(lambda: [vlm.conversations.drop(session) for vlm in self.pool.values()])
-
     def vlm(self, checkpoint: Checkpoint) -> VisionLanguageModel:
         """The loaded model itself, for code that runs on the model thread. Raises CheckpointError where it is not loaded."""
         return self.pool[checkpoint]

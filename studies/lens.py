@@ -17,7 +17,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from model import Checkpoint, Core, ask, parse_spec
-from model.checkpoint import builtin_folders
 from model.errors import InputError, Unsupported
 from model.events import Event, Found, Share
 from model.families.base import Capability
@@ -31,7 +30,6 @@ from .base import Outcome, Report, Tell, Trial, TrialLog
 from .maps.cases import VALUES, Case, drawn_cases
 from .maps.localisation import located, target
 from .metrics import Figure, bootstrap_mean
-from .runner import kept
 from .world.draw import masks
 
 SCENES = 20
@@ -195,13 +193,3 @@ def _aurocs(subject: Subject, run: Run, case: Case) -> dict[str, float | str]:
         except Unsupported as error:
             found[name] = str(error)
     return found
-
-
-def known_health(core: Core, checkpoint: Checkpoint) -> dict[str, Any]:
-    """What is kept for a built-in checkpoint whose weights are those measured; else measured now. As `LensHealth.to_json`."""
-    held = kept("lens", checkpoint.name) if checkpoint.source in builtin_folders() else None
-    for _ in core.load(checkpoint):
-        pass
-    if held is not None and held.get("weights") == core.vlm(checkpoint).weights:
-        return held
-    return lens_health(core, checkpoint).to_json()

@@ -13,10 +13,9 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from model import Column, Core, Failed, Finished, from_image, open_picture
+from model import Column, Core, Failed, Finished, from_image
 from model.errors import InputError
 from model.prompt import ImagePart
 
@@ -132,19 +131,6 @@ def listed(text: str, name: str, picture: Callable[[str], ImagePart]) -> list[As
     if not found:
         raise InputError(f"{name} has no questions.")
     return _counted(found)
-
-
-def in_folder(folder: Path) -> Callable[[str], ImagePart]:
-    """Opens pictures by their path inside a folder, and nothing outside it. Raises InputError, PictureError."""
-    root = folder.resolve()
-
-    def opened(name: str) -> ImagePart:
-        path = (root / name).resolve()
-        if not path.is_relative_to(root) or not path.is_file():
-            raise InputError(f"There is no picture {name!r} beside the list.")
-        return open_picture(path.read_bytes(), path.name).part
-
-    return opened
 
 
 def _rows(text: str, name: str) -> list[Any]:

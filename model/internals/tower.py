@@ -1,4 +1,4 @@
-"""Inside the vision tower: what its layers give, how its patches attend to each other, how a resampler mixes them."""
+"""Inside the vision tower: what its layers give, and how its patches attend to each other."""
 
 from __future__ import annotations
 
@@ -141,13 +141,3 @@ def _alone(subject: Subject) -> Iterator[tuple[int, list[TowerPlaces]]]:
 def _see(subject: Subject, picture: int) -> None:
     """Run the tower on one picture alone."""
     subject.vlm.parts.model.base_model.get_image_features(**subject.inputs.images[picture].tensors)
-
-
-def connector_mixing(subject: Subject) -> np.ndarray | None:
-    """How a resampler's queries attend to patches: float32 [T, patches], heads of its last cross-attention averaged.
-
-    None for a connector that does not mix places.
-    """
-    others = subject.trace().others.items()
-    found = [(layer, arrays) for (role, layer), arrays in others if role is Role.CONNECTOR_CROSS]
-    return max(found, key=lambda one: one[0])[1][0][0].mean(0) if found else None

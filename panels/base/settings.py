@@ -34,7 +34,6 @@ RANGES = {
     "length": Range(1, LONGEST, 256, whole=True),
     "seed": Range(0, 2**31 - 1, 0, whole=True),
 }
-NAMES = ("system", *RANGES)
 
 
 def options(values: Mapping[str, Any]) -> Options:

@@ -19,7 +19,7 @@ EXPLAINED = (
 
 @dataclass(frozen=True)
 class ChatParts:
-    """Everything of the tab that an event reads or writes. `settings` are by the names of `_settings.NAMES`."""
+    """Everything of the tab that an event reads or writes. `settings` are by name: "system", and those of `RANGES`."""
 
     transcript: gr.HTML
     live: gr.HTML

@@ -125,8 +125,7 @@ class ChatMoves:
     def share(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """The link of a turn was copied: on a public page whoever has it may open a copy from now on."""
         self.page.bench.share(sent(event, "run", str))
-        return
-        yield
+        return iter(())  # nothing on the page changes
 
     def halt(self, run_id: str) -> None:
         """End the running answer; what it said stays."""

@@ -60,8 +60,6 @@ TITLES = {
         "The likeliest words at these patches, depth by depth, through the decoder\u2019s own output.",
     ),
 }
-SHOWN = tuple(kind for kind in TITLES if kind != "says")
-"""Those that are painted over the picture."""
 ROWS = 1024
 
 

@@ -28,3 +28,7 @@ class Bed:
         for _ in self.core.load(self.spec(name)):
             pass
         return self.core.vlm(self.spec(name))
+
+    def forget_conversation(self, session: str) -> None:
+        """Drop a chat's keys and values on every loaded checkpoint."""
+        self.core.worker.call(lambda: [vlm.conversations.drop(session) for vlm in self.core.pool.values()])

@@ -20,9 +20,9 @@ from model.geometry.grid import ImageGrid, View
 from model.internals.subject import Subject
 from model.pictures import from_image
 from model.prompt import ask
-from studies import lens, tables
+from studies import tables
 from studies.faithfulness import Studied
-from studies.lens import LensHealth, known_health, lens_cases, lens_health
+from studies.lens import LensHealth, lens_cases, lens_health
 from studies.maps import heads
 from studies.maps.case_measurement import Mapped, slow_cases, slow_methods, spread
 from studies.maps.cases import Case, asked, drawn_cases, spoken
@@ -552,13 +552,3 @@ class TestLens:
             assert case.kind in ("colour", "shape")
             alike = [i for i, thing in enumerate(case.scene.things) if getattr(thing, case.kind) == case.truth]
             assert list(case.things) == alike
-
-    def test_what_is_kept_is_taken_only_for_the_weights_it_was_measured_on(
-        self, bed: Any, tiny: VisionLanguageModel, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        measured = LensHealth({"logit_lens": Figure(0.9, 0.8, 1, 20)}, {})
-        monkeypatch.setattr(lens, "lens_health", lambda core, checkpoint: measured)
-        monkeypatch.setattr(lens, "kept", lambda study, about: {"weights": tiny.weights, "usable": False})
-        assert known_health(bed.core, tiny.checkpoint)["usable"] is False
-        monkeypatch.setattr(lens, "kept", lambda study, about: {"weights": "others", "usable": False})
-        assert known_health(bed.core, tiny.checkpoint)["usable"] is True

@@ -11,13 +11,13 @@ from bed import Bed
 from fakes import picture
 
 from model import Column, Finished, Options, ask, parse_spec
-from model.errors import InputError, PictureError
+from model.errors import InputError
 from model.prompt import ImagePart
 from studies import question_set
 from studies.evaluation import evaluate, grade, main_items
 from studies.metrics import wilson
 from studies.paired import McNemar
-from studies.question_set import Asked, Compared, compare_all, differing_first, drawn, in_folder, is_right, listed, summary, typed
+from studies.question_set import Asked, Compared, compare_all, differing_first, drawn, is_right, listed, summary, typed
 from studies.world.locations import to_tokens
 
 
@@ -90,22 +90,6 @@ def test_a_csv_file_gives_its_questions() -> None:
 def test_a_file_that_is_no_list_says_what_one_is(name: str, text: str, why: str) -> None:
     with pytest.raises(InputError, match=why):
         listed(text, name, lambda name: picture(0))
-
-
-def test_pictures_are_those_beside_the_list_and_no_others(tmp_path: Path) -> None:
-    folder = tmp_path / "set"
-    (folder / "sub").mkdir(parents=True)
-    picture(1).image.save(folder / "sub" / "x.png")
-    picture(2).image.save(tmp_path / "secret.png")
-    (folder / "no.png").write_text("not a picture")
-    (folder / "link.png").symlink_to(tmp_path / "secret.png")
-    opened = in_folder(folder)
-    assert opened("sub/x.png").image.tobytes() == picture(1).image.tobytes()
-    for name in ("../secret.png", str(tmp_path / "secret.png"), "link.png", "gone.png", "sub"):
-        with pytest.raises(InputError, match="There is no picture"):
-            opened(name)
-    with pytest.raises(PictureError):
-        opened("no.png")
 
 
 def test_drawn_questions_are_the_evaluation_s_own() -> None:

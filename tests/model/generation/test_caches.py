@@ -222,7 +222,7 @@ def test_a_conversation_of_three_turns_is_that_without_reuse(name: str, bed: Bed
         if question:
             prompt = turn(prompt, fresh, *question)
     assert reused > 0.5 * prefilled(fresh).prompt_tokens
-    bed.core.forget_session("three turns")
+    bed.forget_conversation("three turns")
     assert prefilled(say(bed, name, prompt, "three turns")).reused_tokens == 0
 
 
@@ -252,8 +252,8 @@ def test_two_conversations_taken_in_turns_do_not_mix(name: str, bed: Bed) -> Non
         for found, prompt in zip(answers, (one, other), strict=True):
             assert_same_answer(found, say(bed, name, prompt))
         one, other = turn(one, answers[0], "And what else?"), turn(other, answers[1], "Why is that so?")
-    bed.core.forget_session("one")
-    bed.core.forget_session("other")
+    bed.forget_conversation("one")
+    bed.forget_conversation("other")
 
 
 def test_a_conversation_goes_on_after_a_stop_in_the_middle(bed: Bed) -> None:
@@ -273,7 +273,7 @@ def test_a_conversation_goes_on_after_a_stop_in_the_middle(bed: Bed) -> None:
             again = say(bed, name, on, "stopped")
             assert_same_answer(again, say(bed, name, on))
             assert (prefilled(again).reused_tokens > 20) == (stop_at > 2)
-            bed.core.forget_session("stopped")
+            bed.forget_conversation("stopped")
 
 
 def say_until(bed: Bed, name: str, prompt: Prompt, layers: list[torch.nn.Module], count: int) -> list[Any]:

@@ -14,8 +14,9 @@ from transformers.models.qwen2_vl import modeling_qwen2_vl
 
 from model.errors import InputError, Unsupported
 from model.internals.features import Features, colours, features_at, layers_of, similarities, similarity, word_ids, word_likeness
+from model.internals.roles import Role
 from model.internals.subject import Subject
-from model.internals.tower import connector_mixing, read_layer, tower_attention, tower_heads, tower_layers
+from model.internals.tower import read_layer, tower_attention, tower_heads, tower_layers
 from model.prompt import ask
 
 ANSWER = (5, 9, 12, 7)
@@ -227,8 +228,8 @@ def test_likeness_to_a_word_is_the_cosine_with_its_embedding(bed: Bed) -> None:
 
 def test_a_resampler_says_how_its_queries_mix_patches(bed: Bed) -> None:
     on = subject(bed, "blip2")
-    found = connector_mixing(on)
-    assert found is not None
+    cross = {layer: arrays for (role, layer), arrays in on.trace().others.items() if role is Role.CONNECTOR_CROSS}
+    found = cross[max(cross)][0][0].mean(0)  # [T, patches]
     assert found.shape[0] == on.count
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-4)
-    assert connector_mixing(subject(bed, "tiny-llava")) is None
+    assert not subject(bed, "tiny-llava").trace().others

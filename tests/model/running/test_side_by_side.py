@@ -111,14 +111,14 @@ def test_a_later_turn_goes_on_from_what_its_own_column_kept(bed: Bed) -> None:
     columns = [Column(spec, QUESTION, options, session=f"s{i}") for i, options in enumerate((GREEDY, SAMPLED))]
     wanted = [[alone(bed, column), alone(bed, column)][1] for column in columns]
     for column in columns:
-        bed.core.forget_session(column.session)
+        bed.forget_conversation(column.session)
     beside(bed.core, columns)
     again = beside(bed.core, columns)
     for index in range(2):
         assert_same(of(again, index), wanted[index])
         prefilled = next(event for event in of(again, index) if isinstance(event, Prefilled))
         assert prefilled.reused_tokens == prefilled.prompt_tokens - 1
-        bed.core.forget_session(columns[index].session)
+        bed.forget_conversation(columns[index].session)
 
 
 # --- in turn ----------------------------------------------------------------------------------
