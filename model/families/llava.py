@@ -56,9 +56,8 @@ class Llava(Family):
         """(rows, cols) of a picture's patches, and the patch of each of its tokens: -1 for a class token that is kept."""
         patch = parts.config.vision_config.patch_size
         rows, cols = pixels.shape[-2] // patch, pixels.shape[-1] // patch
-        keeps_class = (
-            parts.config.vision_feature_select_strategy == "full" and "siglip" not in parts.config.vision_config.model_type
-        )
+        chosen = parts.config.to_dict().get("vision_feature_select_strategy", "default")  # ViP-LLaVA has no choice
+        keeps_class = chosen == "full" and "siglip" not in parts.config.vision_config.model_type
         return (rows, cols), np.concatenate([np.full(int(keeps_class), -1), np.arange(rows * cols)])
 
     def _grid(self, parts: Parts, prompt: Prompt, made, layouts) -> ImageGrid | None:

@@ -20,7 +20,8 @@ class RelevancyTower:
     title = "Relevancy through the tower"
     measures = "As relevancy, followed on through the vision tower: which pixels' patches fed the visual tokens that counted."
     paper = (
-        "Chefer et al. 2103.15679 in both stacks. The connector hands each token's relevance to its own patches, in equal parts."
+        "Chefer et al. 2103.15679 in both stacks. The connector hands each token's relevance to its own patches, in equal parts; "
+        "where it reads several layers, all is followed down from the deepest."
     )
     cost = "backward"
     layered = False

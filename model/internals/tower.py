@@ -33,11 +33,14 @@ def tower_layers(subject: Subject) -> list[str]:
 
 
 def read_layer(subject: Subject) -> int:
-    """Which of the tower's layers the connector reads, counted from 0: the last where the config names none."""
-    named = subject.vlm.parts.config.to_dict().get("vision_feature_layer", -1)
-    layer = int(named[-1] if isinstance(named, (list, tuple)) else named)
-    count = len(tower_layers(subject))
-    return layer % count if layer < 0 else min(layer, count) - 1  # 0 would be what enters the first
+    """Which of the tower's layers the connector reads, from 0: the last where none is named, the deepest of several."""
+    config, count = subject.vlm.parts.config.to_dict(), len(tower_layers(subject))
+    named = config.get("vision_feature_layer", config.get("vision_feature_layers", -1))  # as ViP-LLaVA has it
+
+    def place(layer: int) -> int:
+        return layer % count if layer < 0 else min(layer, count) - 1  # 0 would be what enters the first
+
+    return max(map(place, named)) if isinstance(named, (list, tuple)) else place(int(named))
 
 
 @torch.no_grad()

@@ -140,7 +140,14 @@ def _model(checkpoint: Checkpoint, files: Files, placement: Placement) -> tuple[
     if lost > MISSING_SHARE * sum(p.numel() for p in model.parameters()):
         raise BrokenCheckpoint(f"{checkpoint.name} lacks {len(missing)} of its weights ({named}). Download it again.")
     warnings = (f"Not in its files, and set at random: {named}.",) if missing else ()
+    _mend(model)
     return model if quantized else model.to(placement.device), warnings
+
+
+def _mend(model: torch.nn.Module) -> None:
+    """Kosmos-2 in transformers before 5.23: SDPA hid later patches from earlier queries of the connector, which has no order."""
+    if model.config.model_type == "kosmos-2":
+        model.get_submodule("image_to_text_projection.x_attn").is_causal = False
 
 
 def _check_described(checkpoint: Checkpoint, files: Files) -> None:

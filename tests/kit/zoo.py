@@ -114,6 +114,24 @@ def llava_siglip(folder: Path) -> None:
 
 
 @builder
+def vipllava(folder: Path) -> None:
+    """ViP-LLaVA: several layers of CLIP side by side, without the class token; a norm before the connector."""
+    tokenizer = _llama_tokenizer()
+    config = {
+        "model_type": "vipllava", "text_config": text(tokenizer, "llama"), "image_seq_length": 16,
+        "vision_config": tower("clip_vision_model", projection_dim=32), "vision_feature_layers": [-2, -1, 1],
+        "image_token_index": token_id(tokenizer, "<image>"),
+    }  # fmt: skip
+    size = {"size": {"shortest_edge": 56}, "crop_size": SQUARE, "do_center_crop": True}
+    pictures = {"image_processor_type": "CLIPImageProcessor", **size, **CLIP_COLOURS}
+    processor = {
+        "processor_class": "LlavaProcessor", "patch_size": 14, "vision_feature_select_strategy": "default",
+        "num_additional_image_tokens": 1,
+    }  # fmt: skip
+    save(folder, tokenizer, config, pictures, processor, template=LLAVA_TEMPLATE)
+
+
+@builder
 def llava_next(folder: Path) -> None:
     """LLaVA-NeXT: the squashed picture, then tiles of the best canvas without their padding, a newline token after each row."""
     tokenizer = _llama_tokenizer()

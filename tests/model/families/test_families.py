@@ -27,8 +27,8 @@ from model.prompt import ImagePart, ask
 
 TILED = ("llava_next", "llava_onevision", "idefics3", "smolvlm", "internvl")
 PLAIN = (
-    "llava_clip", "llava_pad", "llava_siglip", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "paligemma", "gemma3", "tiny-llava",
-    "tiny-llava-stage1",
+    "llava_clip", "llava_pad", "vipllava", "llava_siglip", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "paligemma", "gemma3",
+    "tiny-llava", "tiny-llava-stage1",
 )  # fmt: skip
 GRIDS = (*PLAIN, *TILED)
 """Checkpoints of families that tie tokens to pixels: centre crop, padding, squashing, any aspect ratio, tiles."""

@@ -25,7 +25,7 @@ from model.prompt import Message, Prompt, ask
 from model.running.stepped_thread import cache_of
 
 REUSING = ("llava_clip", "llava_siglip", "qwen2_vl", "qwen2_5_vl", "tiny-llava", "smolvlm", "internvl", "gemma3", "llava_next")
-FEATURES = (*REUSING, "idefics3", "llava_onevision", "llava_pad", "paligemma")
+FEATURES = (*REUSING, "idefics3", "llava_onevision", "llava_pad", "paligemma", "vipllava")
 OPTIONS = Options(max_new_tokens=6, alternatives=10)
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 

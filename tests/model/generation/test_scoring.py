@@ -22,7 +22,7 @@ from model.generation.vlm import ScoringMode, VisionLanguageModel
 from model.prompt import Message, Prompt, ask
 
 EVERY = (*sorted(BUILDERS), "tiny-llava")
-PACKING = ("llava_clip", "llava_pad", "llava_siglip", "qwen2_vl", "qwen2_5_vl", "tiny-llava", "smolvlm", "internvl")
+PACKING = ("llava_clip", "llava_pad", "vipllava", "llava_siglip", "qwen2_vl", "qwen2_5_vl", "tiny-llava", "smolvlm", "internvl")
 ANSWERS = ("Yes", "No", "Yes there are two of them", "Yes there are three", "nothing")
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 

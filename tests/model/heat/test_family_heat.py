@@ -28,7 +28,7 @@ from model.progress import Run
 from model.prompt import ask
 
 TILED = ("llava_next", "llava_onevision", "idefics3", "smolvlm", "internvl")
-FAMILIES = (*TILED, "qwen2_5_vl", "qwen3_vl", "paligemma", "gemma3")
+FAMILIES = (*TILED, "qwen2_5_vl", "qwen3_vl", "paligemma", "gemma3", "vipllava")
 METHODS = ("attention", "grad_attention", "relevancy", "relevancy_tower", "occlusion", "value_weighted")
 ANSWER = (5, 9, 12)
 
