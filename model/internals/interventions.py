@@ -1,7 +1,7 @@
-"""An answer with some of its picture changed: how likely it still is, what would be said instead, and another answer.
+"""Interventions on visual tokens: their effect on an answer's log-probabilities, and the answer generated under them.
 
-Visual tokens are hidden behind the mean one, cut off from the text, or given the states that another picture has in
-their place. One description of the change serves both the answer as it stood and the one written anew.
+Tokens are replaced by their mean, cut off from the text's attention, or given the states another picture has at the same
+places. One `Intervention` serves both the scored answer (`effect_of`) and the generated one (`rewrite`).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from .knockout import text_cut
 from .subject import Subject
 from .subject_cache import subject_of
 
-How = Literal["mean", "cut", "patch"]
-HOWS: tuple[How, ...] = get_args(How)
+InterventionKind = Literal["mean", "cut", "patch"]
+INTERVENTION_KINDS: tuple[InterventionKind, ...] = get_args(InterventionKind)
 MOST_TOKENS = 64
 
 
 @dataclass(frozen=True)
-class Change:
-    """What is done to visual tokens, which are named by their indices.
+class Intervention:
+    """An operation on visual tokens, given by their indices.
 
     `mean` puts the mean visual token in their place. `cut` lets no text attend to them, in these layers and heads
     (None: all). `patch` gives them the states of `source`, the same prompt with another picture, at `depth`: 0 is what
@@ -42,7 +42,7 @@ class Change:
     """
 
     tokens: tuple[int, ...]
-    how: How = "mean"
+    kind: InterventionKind = "mean"
     layers: tuple[int, ...] | None = None
     heads: tuple[int, ...] | None = None
     source: Prompt | None = field(default=None, repr=False)
@@ -50,10 +50,10 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Without:
-    """What a change does to an answer of K tokens. `before` and `after` float32 [K], log-probabilities of its tokens.
+class Effect:
+    """The effect of an intervention on an answer of K tokens. `before` and `after` float32 [K], log-probabilities.
 
-    `instead` are the likeliest tokens at each place then, the answer's own tokens before it given.
+    `instead` holds the likeliest token at each place under the intervention, given the answer's own tokens before it.
     """
 
     before: np.ndarray = field(repr=False)
@@ -67,40 +67,50 @@ class Without:
 
 
 @dataclass(frozen=True)
-class Anew:
-    """The answer under a change, each token the most likely one. `ended`: it came to its end within the length."""
+class Rewritten:
+    """The greedy answer under an intervention. `ended`: the end token came within the length."""
 
     text: str
     ended: bool
 
 
 @torch.no_grad()
-def without(subject: Subject, change: Change) -> Without:
-    """The answer as it stood, under a change. Raises InputError where another picture does not align with this one."""
+def effect_of(subject: Subject, intervention: Intervention) -> Effect:
+    """The effect on the answer's log-probabilities. Raises InputError where another picture does not align with this one."""
     model = subject.vlm.parts.model
-    with _under(subject, change, 0) as features:
+    with _under(subject, intervention, 0) as features:
         logprobs = torch.log_softmax(model(**subject.arguments(features)).logits[0].float(), -1).cpu()  # [K, V]
     best = logprobs.max(-1)
     pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     instead = tuple(Alternative(i, subject.vlm.pieces[i], p) for i, p in pairs)
     ids = torch.tensor(subject.answer_ids, dtype=torch.int64)
-    return Without(subject.logprobs()[0].numpy(), logprobs.gather(-1, ids[:, None])[:, 0].numpy(), instead)
+    return Effect(subject.logprobs()[0].numpy(), logprobs.gather(-1, ids[:, None])[:, 0].numpy(), instead)
 
 
 @torch.no_grad()
-def answered_without(subject: Subject, change: Change, run: Run, length: int | None = None) -> Anew:
-    """The greedy answer to the same prompt under a change; `length` None follows the answer's own. Raises Interrupted."""
+def visual_dependence(subject: Subject) -> np.ndarray:
+    """How much likelier, in nats, each token of the answer is with the picture than with the mean visual token everywhere.
+
+    float32 [K]. Above 1 a word is called visual (2503.13891).
+    """
+    nothing = torch.zeros(1, subject.count, dtype=torch.bool)
+    return (subject.logprobs()[0] - subject.logprobs(subject.hidden(nothing))[0]).numpy()
+
+
+@torch.no_grad()
+def rewrite(subject: Subject, intervention: Intervention, run: Run, length: int | None = None) -> Rewritten:
+    """The greedy answer to the same prompt; `length` None is twice the answer's own, 16 to 64 tokens. Raises Interrupted."""
     bare = Subject(subject.vlm, subject.prompt, ())
     bare.outputs = subject.outputs
     length = min(MOST_TOKENS, max(16, 2 * len(subject.answer_ids))) if length is None else length
     model, tokenizer, ends = subject.vlm.parts.model, subject.vlm.parts.tokenizer, end_tokens(subject.vlm.parts.model)
     padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(ends, default=0)
-    with _under(subject, change, length) as features, interruptible(model, run.stop):
+    with _under(subject, intervention, length) as features, interruptible(model, run.stop):
         given = {k: v for k, v in bare.arguments(features).items() if k not in ("use_cache", "logits_to_keep")}
         # A sliding window's cache forgets where its keys stand, and edges are cut by where they stand.
         out = model.generate(**given, max_new_tokens=length, do_sample=False, temperature=None, top_p=None, top_k=None,
-                             num_beams=1, pad_token_id=padding, use_cache=change.how != "cut",
-                             stopping_criteria=StoppingCriteriaList([_Telling(run, len(bare.inputs.ids), length)]))  # fmt: skip
+                             num_beams=1, pad_token_id=padding, use_cache=intervention.kind != "cut",
+                             stopping_criteria=StoppingCriteriaList([_Progress(run, len(bare.inputs.ids), length)]))  # fmt: skip
     text, ended = Detokenizer(tokenizer), False
     for token in out[0, len(bare.inputs.ids) :].tolist():
         ended = token in ends
@@ -108,11 +118,11 @@ def answered_without(subject: Subject, change: Change, run: Run, length: int | N
             break
         text.push(token)
     text.flush()
-    return Anew(text.text, ended)
+    return Rewritten(text.text, ended)
 
 
-class _Telling(StoppingCriteria):
-    """Says how far the writing is, and never stops it: a stop is heard inside every layer."""
+class _Progress(StoppingCriteria):
+    """Reports progress; never ends generation, since a stop interrupts the layers themselves."""
 
     def __init__(self, run: Run, start: int, length: int) -> None:
         self._run, self._start, self._length = run, start, length
@@ -123,25 +133,25 @@ class _Telling(StoppingCriteria):
 
 
 @contextmanager
-def _under(subject: Subject, change: Change, more: int) -> Iterator[torch.Tensor]:
-    """While open, the model is under a change; gives the features [1, T, D] to run it with.
+def _under(subject: Subject, intervention: Intervention, more: int) -> Iterator[torch.Tensor]:
+    """While open, the model runs under an intervention; yields the features [1, T, D] to run it with.
 
-    `more` is how many tokens are written behind the prompt and answer.
+    `more` is how many tokens are generated behind the prompt and answer.
     """
     chosen = torch.zeros(subject.count, dtype=torch.bool)
-    chosen[list(change.tokens)] = True
+    chosen[list(intervention.tokens)] = True
     subject.vlm.family.forget_prompt(subject.vlm.parts)
     features = subject.features[None]
-    if change.how == "mean":
+    if intervention.kind == "mean":
         yield subject.hidden(~chosen[None])
-    elif change.how == "cut":
-        cut = text_cut(subject, chosen, change.layers, change.heads, more=more)
+    elif intervention.kind == "cut":
+        cut = text_cut(subject, chosen, intervention.layers, intervention.heads, more=more)
         with tapped(subject.vlm.parts.model, Tap(cuts=[cut])):
             yield features
     else:
-        if change.source is None:
+        if intervention.source is None:
             raise InputError("Choose another picture first.")
-        source = subject_of(subject.vlm, change.source, subject.answer_ids)
-        with carried(source, subject, chosen, change.depth):
+        source = subject_of(subject.vlm, intervention.source, subject.answer_ids)
+        with carried(source, subject, chosen, intervention.depth):
             subject.vlm.family.forget_prompt(subject.vlm.parts)
             yield features

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -11,19 +10,6 @@ import torch
 from ..tap import Cut
 from .roles import Role, place, prefixes
 from .subject import Subject
-
-
-@dataclass(frozen=True)
-class Effect:
-    """What an intervention does to an answer. `before` and `after` float32 [K], log-probabilities of its tokens."""
-
-    before: np.ndarray = field(repr=False)
-    after: np.ndarray = field(repr=False)
-
-    @property
-    def lost(self) -> float:
-        """Nats the whole answer lost."""
-        return float(self.before.sum() - self.after.sum())
 
 
 def text_cut(
@@ -36,7 +22,7 @@ def text_cut(
 ) -> Cut:
     """Edges from all text to those visual tokens, bool [T], in these layers (None: all).
 
-    `more` tokens that are written behind the answer are cut off, too.
+    `more` tokens generated behind the answer are cut off as well.
     """
     where = prefixes(subject.vlm.family, subject.vlm.parts)
     hidden = torch.from_numpy(subject.inputs.visual)[torch.as_tensor(tokens)]
@@ -47,30 +33,3 @@ def text_cut(
         return spot.role is Role.DECODER and (layers is None or spot.layer in layers)
 
     return Cut(wanted, torch.from_numpy(text), hidden, None if heads is None else tuple(heads), sample)
-
-
-@torch.no_grad()
-def knock_out(
-    subject: Subject, tokens: np.ndarray, layers: Sequence[int] | None = None, heads: Sequence[int] | None = None
-) -> Effect:
-    """The answer's log-probabilities when the text may not attend to visual tokens, bool [T]."""
-    before = subject.logprobs()[0]
-    after = subject.logprobs(cuts=[text_cut(subject, tokens, layers, heads)])[0]
-    return Effect(before.numpy(), after.numpy())
-
-
-@torch.no_grad()
-def hide(subject: Subject, tokens: np.ndarray) -> Effect:
-    """The answer's log-probabilities when visual tokens, bool [T], are replaced by the mean one."""
-    keep = torch.from_numpy(~np.asarray(tokens, bool))[None]
-    return Effect(subject.logprobs()[0].numpy(), subject.logprobs(subject.hidden(keep))[0].numpy())
-
-
-@torch.no_grad()
-def visual_dependence(subject: Subject) -> np.ndarray:
-    """How much likelier, in nats, each token of the answer is with the picture than with the mean visual token everywhere.
-
-    float32 [K]. Above 1 a word is called visual (2503.13891).
-    """
-    effect = hide(subject, np.ones(subject.count, bool))
-    return effect.before - effect.after

@@ -9,7 +9,7 @@ import numpy as np
 
 from model import Prompt
 from model.errors import PromptError
-from model.internals.interventions import Anew, Change, Without, answered_without, without
+from model.internals.interventions import Effect, Intervention, Rewritten, effect_of, rewrite
 from model.internals.subject import Subject
 from model.progress import Run
 
@@ -27,20 +27,20 @@ DONE = {"mean": "hidden", "cut": "knocked out", "patch": "patched from the other
 class Changed:
     """`effect` on the answer as it stood, the answer `anew`, and for patching the shares `brought` back, by depth."""
 
-    effect: Without
-    anew: Anew
+    effect: Effect
+    anew: Rewritten
     brought: dict[str, Any] | None
 
 
-def changed(subject: Subject, run: Run, change: Change) -> Changed:
+def changed(subject: Subject, run: Run, change: Intervention) -> Changed:
     """A change worked out. On the model thread."""
-    effect = without(subject, change)
-    anew = answered_without(subject, change, Run(run.stop))
+    effect = effect_of(subject, change)
+    anew = rewrite(subject, change, Run(run.stop))
     back = brought(subject, run, change.source, change.tokens) if change.source is not None else None
     return Changed(effect, anew, back)
 
 
-def change_of(bench: Bench, ask: Asked, look: Look, seen: Seen) -> Change:
+def change_of(bench: Bench, ask: Asked, look: Look, seen: Seen) -> Intervention:
     """The change a page asks for. Raises PromptError where no patch is selected, InputError for a picture that there is not."""
     tokens = tuple(int(token) for token in np.flatnonzero(tokens_of_cells(seen.grid, ask.cells)))
     if not tokens:
@@ -50,15 +50,15 @@ def change_of(bench: Bench, ask: Asked, look: Look, seen: Seen) -> Change:
     source: Prompt | None = None
     if ask.how == "patch":
         source = swapped(look.prompt, other_picture(bench, look.prompt, ask.partner))
-    return Change(tokens, ask.how, layers, heads, source, ask.depth)
+    return Intervention(tokens, ask.how, layers, heads, source, ask.depth)
 
 
-def change_view(change: Change, found: Changed, urls: PictureUrls) -> dict[str, Any]:
+def change_view(change: Intervention, found: Changed, urls: PictureUrls) -> dict[str, Any]:
     """What a change did, as `attention_draw.js` takes it."""
     before, after = (np.maximum(logprobs, -999.0) for logprobs in (found.effect.before, found.effect.after))
     many = "1 picture token" if len(change.tokens) == 1 else f"{len(change.tokens)} picture tokens"
     view: dict[str, Any] = {
-        "what": f"{many} {DONE[change.how]}" + (_depth(change.depth) if change.how == "patch" else ""),
+        "what": f"{many} {DONE[change.kind]}" + (_depth(change.depth) if change.kind == "patch" else ""),
         "before": before.tolist(),
         "after": after.tolist(),
         "lost": float(before.sum() - after.sum()),

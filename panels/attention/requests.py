@@ -9,7 +9,7 @@ from typing import Any
 from model.errors import InputError
 from model.heat import heat_methods
 from model.heat.base import Choice
-from model.internals.interventions import HOWS, How
+from model.internals.interventions import INTERVENTION_KINDS, InterventionKind
 
 from ..base.maps.looks import Seen
 
@@ -33,7 +33,7 @@ class Asked:
     cells: tuple[int, ...] = ()
     things: tuple[int, ...] = ()
     methods: tuple[str, ...] = ()
-    how: How = "mean"
+    how: InterventionKind = "mean"
     partner: str = ""
     depth: int = 0
 
@@ -92,10 +92,10 @@ def choice_of(value: Mapping[str, Any]) -> Choice:
     return Choice(layer, head, reduce, rows, _indices(value, "without", MAX_CELLS))  # type: ignore[arg-type]
 
 
-def _how(value: Mapping[str, Any]) -> How:
-    found = value.get("how", HOWS[0])
-    if found not in HOWS:
-        raise InputError(f"Patches are changed by {', '.join(HOWS)}, not {str(found)[:40]!r}.")
+def _how(value: Mapping[str, Any]) -> InterventionKind:
+    found = value.get("how", INTERVENTION_KINDS[0])
+    if found not in INTERVENTION_KINDS:
+        raise InputError(f"Patches are changed by {', '.join(INTERVENTION_KINDS)}, not {str(found)[:40]!r}.")
     return found
 
 

@@ -25,7 +25,7 @@ from model.internals.features import (
     word_ids,
     word_likeness,
 )
-from model.internals.interventions import Change, How, answered_without, without
+from model.internals.interventions import Intervention, InterventionKind, effect_of, rewrite
 from model.internals.sinks import find_sinks
 from model.internals.subject import Subject
 from model.internals.subject_cache import subject_of
@@ -41,7 +41,7 @@ from .requests import Question, placed
 
 WHOLE = 2**18
 """A matrix of so many numbers is sent whole: a megabyte."""
-HIDINGS: tuple[How, ...] = ("mean", "cut")
+HIDINGS: tuple[InterventionKind, ...] = ("mean", "cut")
 View = Callable[[Subject, Run, Question], dict[str, Any]]
 
 
@@ -138,20 +138,20 @@ def says(subject: Subject, run: Run, asked: Question) -> dict[str, Any]:
 
 def hidden(subject: Subject, run: Run, asked: Question) -> dict[str, Any]:
     """The answer's log-probabilities before and after hiding these patches, and what would be said instead."""
-    found = without(subject, hiding(subject, asked))
+    found = effect_of(subject, hiding(subject, asked))
     instead = [[token.id, token.text, round(token.logprob, 4)] for token in found.instead]
     return {"before": packed(found.before), "after": packed(found.after), "instead": instead}
 
 
 def again(subject: Subject, run: Run, asked: Question) -> dict[str, Any]:
     """The answer the model gives with these patches hidden."""
-    found = answered_without(subject, hiding(subject, asked), run)
+    found = rewrite(subject, hiding(subject, asked), run)
     return {"text": found.text, "ended": found.ended}
 
 
-def hiding(subject: Subject, asked: Question) -> Change:
+def hiding(subject: Subject, asked: Question) -> Intervention:
     """What a question hides, and how."""
-    return Change(tuple(asked.tokens(subject)), asked.one_of("how", HIDINGS))
+    return Intervention(tuple(asked.tokens(subject)), asked.one_of("how", HIDINGS))
 
 
 def coloured(subject: Subject, run: Run, asked: Question) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import gradio as gr
 import numpy as np
 import pytest
 from fakes import picture
+from oracles import cut_logprobs, hidden_logprobs
 
 from app.export.write import export_zip, import_session
 from app.log.errors import LogError
@@ -25,8 +26,7 @@ from model import Core, Options, Prompt, ask, open_picture, parse_spec
 from model.geometry.grid import ImageGrid, View
 from model.heat import heat_methods
 from model.heat.base import Choice
-from model.internals.interventions import Change, answered_without, without
-from model.internals.knockout import hide, knock_out, visual_dependence
+from model.internals.interventions import Intervention, effect_of, rewrite, visual_dependence
 from model.internals.subject import Subject
 from model.internals.trace import Want
 from model.progress import Run
@@ -182,8 +182,8 @@ def test_hiding_and_knocking_out_equal_the_cores(table: Table) -> None:
     cells = [5, 17, 29, 30, 31]
     tokens = tokens_of_cells(subject.inputs.grid, cells)
     hidden, cut = (table.ask("change", cells=cells, how=how, layer=1, head=2) for how in ("mean", "cut"))
-    assert hidden["after"] == pytest.approx(hide(subject, tokens).after.tolist(), abs=1e-4)
-    assert cut["after"] == pytest.approx(knock_out(subject, tokens, (1,), (2,)).after.tolist(), abs=1e-4)
+    assert hidden["after"] == pytest.approx(hidden_logprobs(subject, tokens).tolist(), abs=1e-4)
+    assert cut["after"] == pytest.approx(cut_logprobs(subject, tokens, (1,), (2,)).tolist(), abs=1e-4)
     assert hidden["before"] == pytest.approx([t.logprob for t in subject.trace().tokens], abs=1e-4)
     assert "5 picture tokens hidden" in hidden["what"]
 
@@ -198,9 +198,9 @@ def test_patching_from_another_picture_equals_the_cores(table: Table) -> None:
     given = {"run": run, "cells": tokens.tolist(), "how": "patch", "partner": f"recolour {star}"}
     changed = table.ask("change", depth=2, **given)
     other = swapped(subject.prompt, other_picture(table.bench, subject.prompt, f"recolour {star}"))
-    change = Change(tuple(tokens.tolist()), "patch", source=other, depth=2)
-    assert changed["after"] == pytest.approx(without(subject, change).after.tolist(), abs=1e-4)
-    assert changed["anew"] == answered_without(subject, change, Run()).text
+    change = Intervention(tuple(tokens.tolist()), "patch", source=other, depth=2)
+    assert changed["after"] == pytest.approx(effect_of(subject, change).after.tolist(), abs=1e-4)
+    assert changed["anew"] == rewrite(subject, change, Run()).text
     assert "behind layer 2" in changed["what"]
     back = brought(subject, Run(), other, change.tokens)
     np.testing.assert_allclose(unpacked(changed["brought"]["named"]), unpacked(back["named"]), atol=1e-4)

@@ -26,7 +26,7 @@ from model.errors import InputError
 from model.events import Found, Queued, Share, Waiting
 from model.internals.activation_patching import blocks_of, patch_states
 from model.internals.features import colours, features_at, similarities, similarity, word_ids, word_likeness
-from model.internals.interventions import Change, without
+from model.internals.interventions import Intervention, effect_of
 from model.internals.subject import Subject
 from model.internals.tower import tower_attention
 from panels.base.bench import Bench
@@ -156,7 +156,7 @@ ASKS: dict[str, dict[str, Any]] = {"alike": {"stage": "decoder", "layer": 2}, "s
 @pytest.mark.parametrize("how", ["mean", "cut"])
 def test_what_hiding_does(logged: Logged, how: Any) -> None:
     found, on = logged.ask("hidden", tokens=[60, 61, 62], how=how), logged.subject()
-    expected = without(on, Change((60, 61, 62), how))
+    expected = effect_of(on, Intervention((60, 61, 62), how))
     np.testing.assert_allclose(unpacked(found["before"]), expected.before, atol=1e-4)
     np.testing.assert_allclose(unpacked(found["after"]), expected.after, atol=1e-4)
     assert [token[0] for token in found["instead"]] == [token.id for token in expected.instead]

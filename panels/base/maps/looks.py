@@ -19,7 +19,7 @@ from model.families.base import Capability
 from model.geometry.grid import ImageGrid
 from model.heat.base import Choice
 from model.heat.base.scores import reduced
-from model.internals.knockout import visual_dependence
+from model.internals.interventions import visual_dependence
 from model.internals.subject import Subject
 from model.internals.trace import Trace, Want
 from model.progress import Run

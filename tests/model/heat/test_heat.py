@@ -10,6 +10,7 @@ import torch
 from bed import Bed
 from eager import attentions, kept_attentions
 from fakes import picture
+from oracles import cut_logprobs, hidden_logprobs
 
 from model.core import Core
 from model.events import Found, Share
@@ -22,7 +23,8 @@ from model.heat.relevancy import positive, start_row
 from model.heat.rise import smooth_masks
 from model.heat.tam import rank_gaussian
 from model.internals.gradients import BLOCK_ROWS, graded, listened, spread
-from model.internals.knockout import hide, knock_out, text_cut, visual_dependence
+from model.internals.interventions import visual_dependence
+from model.internals.knockout import text_cut
 from model.internals.lens import depths
 from model.internals.roles import Role
 from model.internals.subject import Subject
@@ -244,7 +246,7 @@ def test_occlusion_is_the_mean_over_windows_one_by_one(bed: Bed) -> None:
         for col in range(4):
             inside = np.zeros((4, 4), bool)
             inside[max(0, row - 1) : row + 2, max(0, col - 1) : col + 2] = True
-            lost = whole - float(hide(on, inside.reshape(-1)).after[0])
+            lost = whole - float(hidden_logprobs(on, inside.reshape(-1))[0])
             total[inside.reshape(-1)] += lost
             count[inside.reshape(-1)] += 1
     np.testing.assert_allclose(mapped("occlusion", on).scores, total / count, atol=1e-5)
@@ -257,10 +259,10 @@ def test_knockout_cuts_text_from_windows(bed: Bed) -> None:
     cut = text_cut(on, corner.reshape(-1))
     assert set(cut.keys.tolist()) == set(on.inputs.visual[corner.reshape(-1)].tolist())
     assert not set(cut.queries.tolist()) & set(on.inputs.visual.tolist())
-    effect = knock_out(on, corner.reshape(-1), layers=[1])
-    assert effect.lost != pytest.approx(knock_out(on, corner.reshape(-1)).lost, abs=1e-6)
+    in_one = cut_logprobs(on, corner.reshape(-1), layers=[1])
+    assert in_one.sum() != pytest.approx(cut_logprobs(on, corner.reshape(-1)).sum(), abs=1e-6)
     with torch.no_grad():
-        lost = [float(on.said((0,))[0]) - float(knock_out(on, w.numpy()).after[0]) for w in windows(on.inputs.grid)]
+        lost = [float(on.said((0,))[0]) - float(cut_logprobs(on, w.numpy())[0]) for w in windows(on.inputs.grid)]
     expected = shared(windows(on.inputs.grid), torch.tensor(lost))
     np.testing.assert_allclose(mapped("knockout", on).scores, expected, atol=1e-4)
 
