@@ -79,7 +79,7 @@ class VisionLanguageModel:
         self.context_tokens: int | None = parts.config.get_text_config().to_dict().get("max_position_embeddings")
         """How many tokens fit, prompt and answer together; None where the config does not say."""
         self.subjects: OrderedDict[Hashable, Any] = OrderedDict()
-        """Answers being looked into; `looking` keeps them."""
+        """Cached subjects, by prompt and answer; `internals.subject.subject_of` fills it."""
         self.used_at = time.monotonic()
 
     @property

@@ -24,8 +24,7 @@ from ..prompt import Prompt
 from ..tap import Tap, tapped
 from .activation_patching import carried
 from .knockout import text_cut
-from .subject import Subject
-from .subject_cache import subject_of
+from .subject import Subject, subject_of
 
 InterventionKind = Literal["mean", "cut", "patch"]
 INTERVENTION_KINDS: tuple[InterventionKind, ...] = get_args(InterventionKind)

@@ -1,4 +1,4 @@
-"""One answer on the table: its trace, its visual features, and what becomes of it when they are changed.
+"""A prompt and its answer, to be explained: traces, visual features, and log-probabilities under changed features.
 
 Changing features instead of pixels reuses the tower and stays near what the decoder knows. The
 replacement for a hidden token is the mean visual token of the same pictures: in distribution, and free
@@ -23,6 +23,8 @@ from ..prompt import Prompt
 from ..tap import Cut, Tap, tapped
 from .trace import Trace, Want, take_trace
 
+SUBJECT_BYTES = 256 * 2**20
+"""How much the cached subjects of one checkpoint may hold together. The newest stays, whatever its size."""
 BATCH_ELEMENTS, GPU_ELEMENTS = 2**21, 2**26
 """How many hidden-state elements a batch of changed features may hold at once in one layer. On a CPU what leaves its
 caches costs more than a batch saves: 24 rows of the built-in checkpoint are a third cheaper than 187."""
@@ -164,6 +166,16 @@ class Subject:
     def visual_columns(self) -> torch.Tensor:
         """Positions of the visual tokens, int64 [T] on the model's device."""
         return torch.from_numpy(self.inputs.visual).to(self.vlm.parts.device)
+
+
+def subject_of(vlm: VisionLanguageModel, prompt: Prompt, answer_ids: Sequence[int]) -> Subject:
+    """The subject of a prompt and an answer, cached with the model. On the model thread."""
+    key = (prompt, tuple(answer_ids))
+    cached: Subject = vlm.subjects.pop(key, None) or Subject(vlm, prompt, answer_ids)
+    vlm.subjects[key] = cached
+    while len(vlm.subjects) > 1 and sum(subject.size_bytes for subject in vlm.subjects.values()) > SUBJECT_BYTES:
+        vlm.subjects.popitem(last=False)
+    return cached
 
 
 def grid_of(subject: Subject) -> ImageGrid:

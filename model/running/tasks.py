@@ -21,8 +21,7 @@ from ..generation import scoring
 from ..generation.hooks import Interrupted
 from ..generation.vlm import VisionLanguageModel
 from ..geometry.grid import ImageGrid
-from ..internals.subject import Subject
-from ..internals.subject_cache import subject_of
+from ..internals.subject import Subject, subject_of
 from ..options import Options
 from ..progress import Run
 from ..prompt import Prompt

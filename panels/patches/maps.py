@@ -19,8 +19,7 @@ from model.geometry.grid import ImageGrid
 from model.internals.features import colours, features_at, layers_of, similarity, word_ids, word_likeness
 from model.internals.lens import spoken_at
 from model.internals.sinks import find_sinks
-from model.internals.subject import Subject
-from model.internals.subject_cache import subject_of
+from model.internals.subject import Subject, subject_of
 from model.internals.tower import tower_attention, tower_heads
 from model.progress import Run
 from model.prompt import ImagePart, picture_names

@@ -27,8 +27,7 @@ from model.internals.features import (
 )
 from model.internals.interventions import Intervention, InterventionKind, effect_of, rewrite
 from model.internals.sinks import find_sinks
-from model.internals.subject import Subject
-from model.internals.subject_cache import subject_of
+from model.internals.subject import Subject, subject_of
 from model.internals.tower import read_layer, tower_attention, tower_heads
 from model.internals.trace import Trace
 from model.progress import Run

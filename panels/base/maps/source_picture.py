@@ -12,8 +12,7 @@ from model import Prompt, open_picture
 from model.errors import InputError
 from model.internals.activation_patching import blocks_of, patch_states
 from model.internals.lens import depths
-from model.internals.subject import Subject
-from model.internals.subject_cache import subject_of
+from model.internals.subject import Subject, subject_of
 from model.progress import Run
 from model.prompt import ImagePart, picture_names
 from studies.world.edit import Edit, erase, recolour

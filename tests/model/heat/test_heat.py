@@ -27,8 +27,7 @@ from model.internals.interventions import visual_dependence
 from model.internals.knockout import text_cut
 from model.internals.lens import depths
 from model.internals.roles import Role
-from model.internals.subject import Subject
-from model.internals.subject_cache import subject_of
+from model.internals.subject import Subject, subject_of
 from model.progress import Run
 from model.prompt import Prompt, ask
 
@@ -336,7 +335,7 @@ def test_subjects_are_kept_within_a_limit(bed: Bed, monkeypatch: pytest.MonkeyPa
     first = subject_of(vlm, prompts[0], ANSWER)
     assert subject_of(vlm, prompts[0], ANSWER) is first
     first.trace()
-    monkeypatch.setattr("model.internals.subject_cache.LIMIT_BYTES", 3 * first.size_bytes)
+    monkeypatch.setattr("model.internals.subject.SUBJECT_BYTES", 3 * first.size_bytes)
     for prompt in prompts:
         subject_of(vlm, prompt, ANSWER).trace()
     assert 1 <= len(vlm.subjects) <= 4
