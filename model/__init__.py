@@ -15,15 +15,16 @@ from .geometry.grid import ImageGrid, View
 from .options import Options
 from .pictures import from_image, open_picture
 from .prompt import ImagePart, Message, Prompt, ask
-from .running.round_robin import Column, Said
-from .running.side_by_side import Failed
+from .running.round_robin import Column, ColumnEvent
+from .running.side_by_side import ColumnFailed
 
 __all__ = [
     "Checkpoint",
     "Column",
+    "ColumnEvent",
+    "ColumnFailed",
     "Core",
     "Encoded",
-    "Failed",
     "Finished",
     "ImageGrid",
     "ImagePart",
@@ -33,7 +34,6 @@ __all__ = [
     "Prefilled",
     "Prompt",
     "Queued",
-    "Said",
     "Scores",
     "Spent",
     "Token",

@@ -1,17 +1,16 @@
-"""The one door panels and studies use: checkpoints loaded within a budget, prompts answered, answers scored."""
+"""The interface panels and studies use: checkpoints loaded within a budget, prompts answered, answers scored and explained."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 
 from .checkpoint import Checkpoint, parse_spec
-from .errors import WorkbenchError
 from .events import Event, Finished, Found, Loading, Queued, Share, Waiting
 from .families import family_for
 from .families.base import Capability, Family
@@ -24,11 +23,11 @@ from .loading.files import check_kind
 from .options import Options
 from .progress import Run
 from .prompt import ImagePart, Prompt, ask
-from .recorder import CallStart, NullRecorder, Recorder, Status, new_id
-from .running.call_record import Heard
+from .recorder import CallStart, NullRecorder, Recorder, new_id
+from .running.call_record import CallRecord
 from .running.pool import CheckpointStatus, Pool
-from .running.round_robin import Column, Said
-from .running.side_by_side import Comparison, Failed
+from .running.round_robin import Column, ColumnEvent
+from .running.side_by_side import ColumnFailed, SideBySide
 from .running.tasks import Answer, Examine, Force, Here, Look, Score, Sight, Slot, Task
 from .running.worker import Emit, Worker
 
@@ -102,41 +101,34 @@ class Core:
         `session` names the chat whose earlier turns may be reused. Raises WorkbenchError where `next` is called.
         """
         options = options or Options()
-        heard, stop = Heard(run_id or new_id()), threading.Event()
-        self.recorder.start(CallStart(heard.run_id, checkpoint, prompt, options, panel, session, group))
-        self._running[heard.run_id] = stop.set
-        status: Status = "failed"
-        error: str | None = None
-
-        task = Answer(checkpoint, heard.run_id, prompt, options, session)
+        call = CallStart(run_id or new_id(), checkpoint, prompt, options, panel, session, group)
+        record, stop = CallRecord(self.recorder, call), threading.Event()
+        task = Answer(checkpoint, call.run_id, prompt, options, session)
 
         def job(emit: Emit, stop: threading.Event) -> None:
-            def note(event: Event) -> None:
-                heard.events.append(event)
+            def relay(event: Event) -> None:
+                record.events.append(event)
                 emit(event)
 
-            heard.start()
-            self.slot.run(task, note, stop)
+            record.dequeued()
+            self.slot.run(task, relay, stop)
 
-        try:
+        with record.open(), self._stoppable({call.run_id: stop.set}):
             yield from self._loading(checkpoint, stop)
             yield from self.worker.stream(job, stop)
-            if heard.finished is None:  # stopped before its turn
-                heard.events.append(Finished(heard.run_id, "", "stopped", 0, 0.0))
-                yield heard.events[-1]
-            status = "done"
-        except GeneratorExit:
-            status = "stopped"
-            raise
-        except WorkbenchError as known:
-            error = str(known)
-            raise
-        except Exception as unknown:
-            error = f"{type(unknown).__name__}: {unknown}"
-            raise
+            if record.finished is None:  # stopped before its turn
+                record.events.append(Finished(call.run_id, "", "stopped", 0, 0.0))
+                yield record.events[-1]
+
+    @contextmanager
+    def _stoppable(self, stops: Mapping[str, Callable[[], None]]) -> Iterator[None]:
+        """While open, `stop` ends these calls by their ids."""
+        self._running |= stops
+        try:
+            yield
         finally:
-            self._running.pop(heard.run_id, None)
-            self.recorder.finish(heard.ending(status, error))
+            for name in stops:
+                self._running.pop(name, None)
 
     def _loading(self, checkpoint: Checkpoint, stop: threading.Event) -> Iterator[Event]:
         """The steps of loading, until they are done or somebody wants to stop."""
@@ -158,22 +150,17 @@ class Core:
 
     def side_by_side(
         self, columns: Sequence[Column], *, panel: str = "python", session: str = "", group: str = ""
-    ) -> Iterator[Said | Failed]:
+    ) -> Iterator[ColumnEvent | ColumnFailed]:
         """Answer several prompts at once, one step each in turn; checkpoints are loaded if they are not.
 
-        What each says is what it would say alone. A column ends with a Finished or a Failed, the others go on.
+        Each answer equals what the column would give alone. A column ends with a Finished or a ColumnFailed, the others go on.
         `stop` takes the run id of a column, or the group for all; closing the iterator ends all. Each column is
         recorded as a run of its own under the same group, a new one where none is given.
         """
         group = group or new_id()
-        comparison = Comparison(columns, self.pool, self.worker, self.slot, self.recorder)
-        ends = {group: comparison.stop} | {part.heard.run_id: part.stop.set for part in comparison.parts}
-        self._running |= ends
-        try:
-            yield from comparison.events(panel, session, group)
-        finally:
-            for name in ends:
-                self._running.pop(name, None)
+        call = SideBySide(columns, self.pool, self.worker, self.slot, self.recorder, panel=panel, session=session, group=group)
+        with self._stoppable({group: call.stop, **call.stops}):
+            yield from call.events()
 
     def answer(
         self, question: str, *images: ImagePart, checkpoint: Checkpoint | str = "tiny-llava", options: Options | None = None

@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from model import Column, Core, Failed, Finished, from_image
+from model import Column, ColumnFailed, Core, Finished, from_image
 from model.errors import InputError
 from model.prompt import ImagePart
 
@@ -178,7 +178,7 @@ def compare_all(
         errors = [""] * len(made)
         with closing(core.side_by_side(made, panel=panel, session=session, group=name)) as events:
             for told in events:
-                if isinstance(told, Failed):
+                if isinstance(told, ColumnFailed):
                     errors[told.column] = told.error
                 elif isinstance(told.event, Finished):
                     said[told.column] = told.event.text.strip()

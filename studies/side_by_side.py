@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from model import Checkpoint, Column, Core, Failed, Options, Token, ask, from_image, parse_spec
+from model import Checkpoint, Column, ColumnFailed, Core, Options, Token, ask, from_image, parse_spec
 from model.errors import WorkbenchError
 from model.events import Event
 
@@ -107,7 +107,7 @@ def _round(core: Core, specs: Sequence[Checkpoint], new_tokens: int) -> Round:
 
 def _events(core: Core, columns: Sequence[Column]) -> Iterator[tuple[int, Event]]:
     for told in core.side_by_side(columns, panel="study:side-by-side"):
-        if isinstance(told, Failed):
+        if isinstance(told, ColumnFailed):
             raise WorkbenchError(told.error)
         yield told.column, told.event
 

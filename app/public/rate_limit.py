@@ -20,7 +20,7 @@ from gradio.context import LocalContext
 from model import Checkpoint, Core, Options, Prompt, WorkbenchError
 from model.errors import InputError, OptionsError
 from model.events import Encoded, Share, Token
-from model.running.round_robin import Said
+from model.running.round_robin import ColumnEvent
 
 MOST_ADDRESSES = 10_000
 _BEGUN = (Encoded, Share, Token)
@@ -127,7 +127,7 @@ class PublicCore(Core):
         begun: float | None = None
         ended = False
         for event in events:
-            said = event.event if isinstance(event, Said) else event
+            said = event.event if isinstance(event, ColumnEvent) else event
             if begun is None and isinstance(said, _BEGUN):
                 begun = time.monotonic()
             if begun is not None and not ended and time.monotonic() - begun > self.door.limits.seconds:

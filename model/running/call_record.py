@@ -1,35 +1,65 @@
-"""One model call as it is remembered: what was heard of it, and what that amounts to when it ends."""
+"""The record of one model call: its events, and what a recorder is told when it starts and when it ends."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
+from ..errors import WorkbenchError
 from ..events import Encoded, Event, Finished, Prefilled, Token
-from ..recorder import CallEnd, Status
+from ..recorder import CallEnd, CallStart, Recorder, Status
 
 
-class Heard:
-    """What a call has said so far. Filled on the model thread, read when the call is over."""
+class CallRecord:
+    """Events of one call. Filled on the model thread, read when the call is over."""
 
-    def __init__(self, run_id: str) -> None:
-        self.run_id = run_id
+    def __init__(self, recorder: Recorder, call: CallStart) -> None:
+        self.call = call
         self.events: list[Event] = []
+        self._recorder, self._ended = recorder, False
         self._asked_at = time.perf_counter()
-        self._started_at: float | None = None
+        self._dequeued_at: float | None = None
 
-    def start(self) -> None:
+    @property
+    def run_id(self) -> str:
+        return self.call.run_id
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Tell the recorder of the start now and of the end on leaving: done, stopped by whoever iterates, or failed."""
+        self._recorder.start(self.call)
+        try:
+            yield
+        except GeneratorExit:
+            self.end("stopped")
+            raise
+        except WorkbenchError as known:
+            self.end("failed", str(known))
+            raise
+        except BaseException as unknown:
+            self.end("failed", f"{type(unknown).__name__}: {unknown}")
+            raise
+        self.end("done")
+
+    def dequeued(self) -> None:
         """The call has left the queue."""
-        self._started_at = time.perf_counter()
+        self._dequeued_at = time.perf_counter()
 
     @property
     def finished(self) -> Finished | None:
         return next((event for event in self.events if isinstance(event, Finished)), None)
 
-    def ending(self, status: Status, error: str | None = None) -> CallEnd:
-        """How the call ended. `status` and `error` say why where the call itself did not come to say Finished."""
+    def end(self, status: Status, error: str | None = None) -> None:
+        """Tell the recorder of the end, once. `status` and `error` hold where no Finished came."""
+        if not self._ended:
+            self._ended = True
+            self._recorder.finish(self._ending(status, error))
+
+    def _ending(self, status: Status, error: str | None) -> CallEnd:
         tokens = tuple(event for event in self.events if isinstance(event, Token))
-        queued_ms = (self._started_at - self._asked_at) * 1e3 if self._started_at is not None else None
+        queued_ms = (self._dequeued_at - self._asked_at) * 1e3 if self._dequeued_at is not None else None
         end = CallEnd(self.run_id, status, "".join(token.text for token in tokens), None, error, tokens, queued_ms=queued_ms)
         for event in self.events:
             match event:

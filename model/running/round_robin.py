@@ -1,8 +1,8 @@
-"""Several answers on the one model thread, a step each in turn.
+"""Round robin over several answers on the one model thread: one step each in turn.
 
-Each column's tokens and log-probabilities are those of running it alone. What it does not have is the machine to
-itself: its wall time is longer, and `Spent` says how long the model worked for it. Weights that have to be read are
-read between two rounds, one checkpoint at a time.
+A column's tokens and log-probabilities equal those of running it alone. Its wall time is longer, since the columns share
+the machine; `Spent` reports the compute time of each. Weights not in memory are read between two rounds, one checkpoint at
+a time.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from ..generation.vlm import VisionLanguageModel
 from ..options import Options
 from ..prompt import Prompt
 from .pool import Fetched, Pool
-from .stepped_thread import Lane, cache_of
+from .stepped_thread import SteppedThread, cache_of
 from .worker import Emit
 
 
 @dataclass(frozen=True)
 class Column:
-    """One of several answers to be made at once. Plain data: it pickles.
+    """One of several prompts to be answered side by side. Plain data: it pickles.
 
     `run_id` is its id in the log, a new one where empty. `session` names the chat whose earlier keys and values may
     be reused and will be kept; empty for none.
@@ -42,23 +42,23 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Said:
-    """A column says something. The last is a Finished, with a Spent just before it where the model was asked."""
+class ColumnEvent:
+    """An event of one column. The last is a Finished, with a Spent just before it where the model ran."""
 
     column: int
     event: Event
 
 
 @dataclass(frozen=True)
-class Began:
+class ColumnStarted:
     """A column has left the queue."""
 
     column: int
 
 
 @dataclass(frozen=True)
-class Broke:
-    """A column's error, as plain data. `sentence` is for the user, `error` for the log."""
+class ColumnError:
+    """The error of a column, as plain data. `sentence` is for the user, `error` for the log."""
 
     column: int
     error: str
@@ -68,21 +68,22 @@ class Broke:
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One column, which of them it is, and when it was asked for (`time.perf_counter`)."""
+class QueuedColumn:
+    """A column, its index among the columns of the call, and when the call was made (`time.perf_counter`)."""
 
     index: int
     column: Column
     asked_at: float
 
 
-Arrival = tuple[tuple[Turn, ...], Fetched | None]
+Arrival = tuple[tuple[QueuedColumn, ...], Fetched | None]
+"""Columns of one checkpoint that can begin, and its fetched weights where they are still to be read."""
 
 
 class Feed:
-    """What reaches a running comparison from outside: columns that are ready later, and stops of single ones.
+    """Input to a running round robin from other threads: columns whose weights arrive later, and stops of single columns.
 
-    In another process nothing does. It pickles as an empty one.
+    Pickles as an empty feed: nothing reaches a round robin in another process.
     """
 
     def __init__(self, stops: dict[int, threading.Event] | None = None) -> None:
@@ -98,12 +99,12 @@ class Feed:
     def empty(self) -> bool:
         return self._arrived.empty()
 
-    def put(self, turns: Sequence[Turn], fetched: Fetched | None = None) -> None:
-        """These can begin, once the weights that were fetched for them are read."""
-        self._arrived.put((tuple(turns), fetched))
+    def put(self, columns: Sequence[QueuedColumn], fetched: Fetched | None = None) -> None:
+        """Add columns that can begin, once their fetched weights are read."""
+        self._arrived.put((tuple(columns), fetched))
 
     def take(self) -> Arrival:
-        """The next that can begin. Waits for it."""
+        """The next columns that can begin. Blocks."""
         return self._arrived.get()
 
     def stop_of(self, index: int) -> threading.Event:
@@ -111,12 +112,12 @@ class Feed:
 
     @property
     def claimed(self) -> frozenset[int]:
-        """Columns that have begun, or were ended before they did."""
+        """Indices of columns that have begun, or were ended before they did."""
         with self._lock:
             return frozenset(self._claimed)
 
     def claim(self, index: int) -> bool:
-        """Whether the caller is the first, who begins the column, or ends it."""
+        """Claim a column, to begin it or to end it before it begins. False where it is claimed already."""
         with self._lock:
             first = index not in self._claimed
             self._claimed.add(index)
@@ -124,10 +125,10 @@ class Feed:
 
 
 @dataclass(frozen=True)
-class Abreast:
-    """Answer columns, a step each in turn: Began, then Said until Finished, or Broke, of each.
+class RoundRobin:
+    """Task: answer columns, one step each in turn. Emits for each ColumnStarted, then ColumnEvent until Finished, or ColumnError.
 
-    `keep` are ids of checkpoints that make no room for another of the same comparison.
+    `keep` are ids of checkpoints that are not unloaded to make room for another of the same call.
     """
 
     gpu_s: ClassVar[int] = 120
@@ -136,76 +137,84 @@ class Abreast:
     feed: Feed = field(default_factory=Feed, compare=False)
 
     def __call__(self, pool: Pool, emit: Emit, stop: threading.Event) -> None:
-        lanes: list[tuple[int, Lane]] = self._begin(pool, *self.first, emit)
-        while lanes or not self.feed.empty:
-            for index, lane in lanes:
+        running = self._begin(pool, *self.first, emit)
+        while running or not self.feed.empty:
+            for index, thread in running:
                 if stop.is_set():
                     self.feed.stop_of(index).set()
-                lane.step()
-            lanes = [(index, lane) for index, lane in lanes if not lane.over]
-            if not self.feed.empty:  # one at a time: what answers goes on between
-                lanes += self._begin(pool, *self.feed.take(), emit)
+                thread.step()
+            running = [(index, thread) for index, thread in running if not thread.over]
+            if not self.feed.empty:  # one checkpoint at a time, so that running answers go on in between
+                running += self._begin(pool, *self.feed.take(), emit)
 
-    def _begin(self, pool: Pool, turns: Iterable[Turn], fetched: Fetched | None, emit: Emit) -> list[tuple[int, Lane]]:
-        """The columns that begin now, their weights read first if they have to be."""
-        turns = [turn for turn in turns if not self.feed.stop_of(turn.index).is_set() and self.feed.claim(turn.index)]
-        if not turns:
+    def _begin(
+        self, pool: Pool, columns: Iterable[QueuedColumn], fetched: Fetched | None, emit: Emit
+    ) -> list[tuple[int, SteppedThread]]:
+        """Start these columns, reading their weights first where need be; their indices and threads."""
+        columns = [one for one in columns if not self.feed.stop_of(one.index).is_set() and self.feed.claim(one.index)]
+        if not columns:
             return []
 
         def tell(step: Loading) -> None:
-            for turn in turns:
-                emit(Said(turn.index, step))
+            for one in columns:
+                emit(ColumnEvent(one.index, step))
 
         try:
             if fetched is not None:
                 pool.read(fetched, tell, self.keep)
-            vlms = [pool.ready(turn.column.checkpoint) for turn in turns]
+            vlms = [pool.ready(one.column.checkpoint) for one in columns]
         except Exception as error:
-            for turn in turns:
-                emit(broke(turn.index, error))
+            for one in columns:
+                emit(column_error(one.index, error))
             return []
-        shared = [vlms.count(vlm) > 1 for vlm in vlms]
-        return [(turn.index, self._lane(turn, *how, emit)) for turn, *how in zip(turns, vlms, shared, strict=True)]
+        return [(one.index, self._thread(one, vlm, vlms.count(vlm) > 1, emit)) for one, vlm in zip(columns, vlms, strict=True)]
 
-    def _lane(self, turn: Turn, vlm: VisionLanguageModel, shared: bool, emit: Emit) -> Lane:
+    def _thread(self, queued: QueuedColumn, vlm: VisionLanguageModel, shared: bool, emit: Emit) -> SteppedThread:
+        """The thread that answers a column, not started yet. `shared`: other columns run the same model."""
+
         def work(pause: Callable[[], None]) -> None:
             try:
-                _answer(turn, vlm, self.feed.stop_of(turn.index), lane, pause, emit)
+                _answer(queued, vlm, self.feed.stop_of(queued.index), thread, pause, emit)
             except Exception as error:
-                emit(broke(turn.index, error))
+                emit(column_error(queued.index, error))
 
-        lane = Lane(work, vlm.parts.model if shared else None)
-        return lane
+        thread = SteppedThread(work, vlm.parts.model if shared else None)
+        return thread
 
 
 def _answer(
-    turn: Turn, vlm: VisionLanguageModel, stop: threading.Event, lane: Lane, pause: Callable[[], None], emit: Emit
+    queued: QueuedColumn,
+    vlm: VisionLanguageModel,
+    stop: threading.Event,
+    thread: SteppedThread,
+    pause: Callable[[], None],
+    emit: Emit,
 ) -> None:
-    """One column's answer, with a pause after each token the model chose and a Spent before its end."""
-    column, first_at, first_ms = turn.column, None, 0.0
+    """Answer one column, pausing after each token the model chose; a Spent comes before the Finished."""
+    column, first_at, first_ms = queued.column, None, 0.0
 
-    def note(event: Event) -> None:
+    def relay(event: Event) -> None:
         nonlocal first_at, first_ms
         if isinstance(event, Prefilled):
-            first_at, first_ms = time.perf_counter(), lane.busy_ms
+            first_at, first_ms = time.perf_counter(), thread.busy_ms
         if isinstance(event, Finished) and first_at is not None:
             steps = max(0, event.new_tokens - 1 + (event.reason == "end"))
-            waited_ms, decode_ms = (first_at - turn.asked_at) * 1e3, lane.busy_ms - first_ms
+            waited_ms, decode_ms = (first_at - queued.asked_at) * 1e3, thread.busy_ms - first_ms
             spent = Spent(waited_ms, first_ms, decode_ms, event.decode_ms, steps, vlm.size_bytes, cache_bytes())
-            emit(Said(turn.index, spent))
-        emit(Said(turn.index, event))
+            emit(ColumnEvent(queued.index, spent))
+        emit(ColumnEvent(queued.index, event))
         if isinstance(event, Token) and not event.given:
             pause()
 
-    emit(Began(turn.index))
+    emit(ColumnStarted(queued.index))
     with cache_of(vlm.parts.model) as cache_bytes:
-        vlm.answer(note, stop, column.run_id, column.prompt, column.options, column.session)
+        vlm.answer(relay, stop, column.run_id, column.prompt, column.options, column.session)
 
 
-def broke(index: int, error: Exception) -> Broke:
-    """An error as plain data. What is not known is named to the user by its kind alone."""
+def column_error(index: int, error: Exception) -> ColumnError:
+    """An error as plain data. An unexpected one is named to the user by its type alone."""
     if isinstance(error, WorkbenchError):
-        return Broke(index, str(error), str(error), True)
+        return ColumnError(index, str(error), str(error), True)
     kind = type(error).__name__
-    trace = "".join(traceback.format_exception(error))
-    return Broke(index, f"{kind}: {error}", f"Something went wrong with this column ({kind}). The log says more.", False, trace)
+    sentence = f"Something went wrong with this column ({kind}). The log says more."
+    return ColumnError(index, f"{kind}: {error}", sentence, False, "".join(traceback.format_exception(error)))

@@ -1,7 +1,7 @@
-"""Several answers at once, side by side: what each is asked, what it says, how each is written down.
+"""Several prompts answered at once, side by side: their columns, the events of each, and the record of each.
 
-Checkpoints that are not loaded are looked for and fetched on threads of their own while loaded columns answer.
-The turns on the model thread are `abreast`'s.
+Checkpoints that are not loaded are fetched on threads of their own while loaded columns answer. On the model thread the
+columns take turns in a `RoundRobin`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 
 from ..events import Event, Finished, Queued, Token, Waiting
 from ..recorder import CallStart, Recorder, Status, new_id
-from .call_record import Heard
+from .call_record import CallRecord
 from .pool import Fetched, Pool
-from .round_robin import Abreast, Began, Broke, Column, Feed, Said, Turn, broke
+from .round_robin import Column, ColumnError, ColumnEvent, ColumnStarted, Feed, QueuedColumn, RoundRobin, column_error
 from .tasks import Slot
 from .worker import HEARTBEAT_S, Emit, Worker
 
@@ -26,165 +26,175 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Failed:
-    """A column cannot go on. `error` is a sentence for the user; nothing more comes of this column."""
+class ColumnFailed:
+    """A column cannot go on. `error` is a sentence for the user; no event of this column follows."""
 
     column: int
     error: str
 
 
 @dataclass
-class Part:
-    """One column as it is being made."""
+class RunningColumn:
+    """A column that is being answered."""
 
-    turn: Turn
-    heard: Heard
+    queued: QueuedColumn
+    record: CallRecord
     stop: threading.Event = field(default_factory=threading.Event)
 
 
-class Comparison:
+class SideBySide:
     """The columns of one call. `events` is iterated once, on any thread but the model's."""
 
-    def __init__(self, columns: Sequence[Column], pool: Pool, worker: Worker, slot: Slot, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        pool: Pool,
+        worker: Worker,
+        slot: Slot,
+        recorder: Recorder,
+        *,
+        panel: str,
+        session: str,
+        group: str,
+    ) -> None:
         self._asked_at = time.perf_counter()
-        named = [replace(column, run_id=column.run_id or new_id()) for column in columns]
-        self.parts = [Part(Turn(i, column, self._asked_at), Heard(column.run_id)) for i, column in enumerate(named)]
-        assert len({column.run_id for column in named}) == len(columns), "each column is a run of its own"
-        self._pool, self._worker, self._slot, self._recorder = pool, worker, slot, recorder
-        self._open = dict(enumerate(self.parts))
-        """Those that have not ended. Belongs to the thread that iterates."""
-        self._feed = Feed({i: part.stop for i, part in enumerate(self.parts)})
-        self._notes: queue.SimpleQueue[Said | Broke | None] = queue.SimpleQueue()
+        self._pool, self._worker, self._slot = pool, worker, slot
+        calls = [CallStart(c.run_id or new_id(), c.checkpoint, c.prompt, c.options, panel, session, group) for c in columns]
+        assert len({call.run_id for call in calls}) == len(columns), "each column is a run of its own"
+        self.columns = [
+            RunningColumn(QueuedColumn(i, replace(column, run_id=call.run_id), self._asked_at), CallRecord(recorder, call))
+            for i, (column, call) in enumerate(zip(columns, calls, strict=True))
+        ]
+        self._open = dict(enumerate(self.columns))
+        """Columns that have not ended. Belongs to the thread that iterates."""
+        self._feed = Feed({i: column.stop for i, column in enumerate(self.columns)})
+        self._notes: queue.SimpleQueue[ColumnEvent | ColumnError | None] = queue.SimpleQueue()
 
-    def events(self, panel: str, session: str, group: str) -> Iterator[Said | Failed]:
-        """What the columns say, as it comes. Each is recorded when it begins and when it ends, however it ends."""
-        for part in self.parts:
-            column = part.turn.column
-            call = (column.run_id, column.checkpoint, column.prompt, column.options, panel, session, group)
-            self._recorder.start(CallStart(*call))
-        status: Status = "failed"
-        error: str | None = None
-        try:
-            self._prepare()
-            while self._open:
-                yield from self._wait() if self._feed.empty else self._answer()
-        except GeneratorExit:
-            status = "stopped"
-            raise
-        except Exception as unknown:
-            error = f"{type(unknown).__name__}: {unknown}"
-            raise
-        finally:
-            self.stop()
-            for part in list(self._open.values()):
-                self._end(part, status, error)
+    @property
+    def stops(self) -> dict[str, Callable[[], None]]:
+        """How to end each column, by its run id."""
+        return {column.record.run_id: column.stop.set for column in self.columns}
+
+    def events(self) -> Iterator[ColumnEvent | ColumnFailed]:
+        """Events of all columns as they come. Each column is recorded when it begins and when it ends."""
+        with ExitStack() as records:
+            for column in self.columns:
+                records.enter_context(column.record.open())
+            try:
+                self._prepare()
+                while self._open:
+                    yield from self._wait() if self._feed.empty else self._answer()
+            finally:
+                self.stop()
 
     def stop(self) -> None:
         """End every column."""
-        for part in self.parts:
-            part.stop.set()
+        for column in self.columns:
+            column.stop.set()
 
     def _prepare(self) -> None:
-        """Loaded checkpoints answer at once, all others are fetched beside them, each once."""
-        turns = [part.turn for part in self.parts]
-        there = [turn for turn in turns if turn.column.checkpoint in self._pool]
-        if there:
-            self._feed.put(there)
-        absent: dict[str, list[Turn]] = {}
-        for turn in turns:
-            if turn not in there:
-                absent.setdefault(turn.column.checkpoint.id, []).append(turn)
+        """Loaded checkpoints answer at once; the others are fetched meanwhile, each once."""
+        queued = [column.queued for column in self.columns]
+        loaded = [one for one in queued if one.column.checkpoint in self._pool]
+        if loaded:
+            self._feed.put(loaded)
+        absent: dict[str, list[QueuedColumn]] = {}
+        for one in queued:
+            if one not in loaded:
+                absent.setdefault(one.column.checkpoint.id, []).append(one)
         for group in absent.values():
             threading.Thread(target=self._fetch, args=(group,), name="fetch", daemon=True).start()
 
-    def _fetch(self, turns: list[Turn]) -> None:
+    def _fetch(self, queued: list[QueuedColumn]) -> None:
+        """Fetch the checkpoint of these columns."""
         try:
-            with closing(self._pool.fetch(turns[0].column.checkpoint)) as steps:
+            with closing(self._pool.fetch(queued[0].column.checkpoint)) as steps:
                 for step in steps:
-                    if all(self.parts[turn.index].stop.is_set() for turn in turns):
+                    if all(self.columns[one.index].stop.is_set() for one in queued):
                         return
                     if isinstance(step, Fetched):
-                        self._feed.put(turns, step)
-                        self._notes.put(None)  # somebody may be waiting for a word
+                        self._feed.put(queued, step)
+                        self._notes.put(None)  # wakes `_wait`
                     else:
-                        for turn in turns:
-                            self._notes.put(Said(turn.index, step))
+                        for one in queued:
+                            self._notes.put(ColumnEvent(one.index, step))
         except Exception as error:
-            for turn in turns:
-                self._notes.put(broke(turn.index, error))
+            for one in queued:
+                self._notes.put(column_error(one.index, error))
 
-    def _wait(self) -> Iterator[Said | Failed]:
-        """What is said while no column can answer."""
+    def _wait(self) -> Iterator[ColumnEvent | ColumnFailed]:
+        """Events while no column can answer yet."""
         try:
-            yield from self._told(self._notes.get(timeout=HEARTBEAT_S))
+            yield from self._passed(self._notes.get(timeout=HEARTBEAT_S))
         except queue.Empty:
-            yield from self._all(Waiting((time.perf_counter() - self._asked_at) * 1e3))
-        yield from self._given_up()
+            yield from self._to_all(Waiting((time.perf_counter() - self._asked_at) * 1e3))
+        yield from self._stopped()
 
-    def _answer(self) -> Iterator[Said | Failed]:
-        """What is said while columns answer, until those that are ready have ended."""
-        task = Abreast(self._feed.take(), frozenset(part.turn.column.checkpoint.id for part in self.parts), self._feed)
+    def _answer(self) -> Iterator[ColumnEvent | ColumnFailed]:
+        """Events while columns answer, until those that are ready have ended."""
+        checkpoints = frozenset(column.queued.column.checkpoint.id for column in self.columns)
+        task = RoundRobin(self._feed.take(), checkpoints, self._feed)
 
         def job(emit: Emit, stop: threading.Event) -> None:
-            def note(told: Said | Began | Broke) -> None:
-                heard = self.parts[told.column].heard
-                if isinstance(told, Began):
-                    heard.start()
-                elif isinstance(told, Said):
-                    heard.events.append(told.event)
+            def relay(told: ColumnEvent | ColumnStarted | ColumnError) -> None:
+                record = self.columns[told.column].record
+                if isinstance(told, ColumnStarted):
+                    record.dequeued()
+                elif isinstance(told, ColumnEvent):
+                    record.events.append(told.event)
                 emit(told)
 
             try:
-                self._slot.run(task, note, stop)
-            except Exception as error:  # no GPU was lent, say: whoever waits for it hears why, the others go on
-                for index in sorted(self._feed.claimed | {turn.index for turn in task.first[0]}):
-                    note(broke(index, error))
+                self._slot.run(task, relay, stop)
+            except Exception as error:  # no GPU was lent, for instance: its columns fail, the others go on
+                for index in sorted(self._feed.claimed | {one.index for one in task.first[0]}):
+                    relay(column_error(index, error))
 
         stream = self._worker.stream(job)
         try:
             for event in stream:
                 while not self._notes.empty():
-                    yield from self._told(self._notes.get())
-                yield from self._all(event) if isinstance(event, (Queued, Waiting)) else self._told(event)
-                yield from self._given_up()
+                    yield from self._passed(self._notes.get())
+                yield from self._to_all(event) if isinstance(event, (Queued, Waiting)) else self._passed(event)
+                yield from self._stopped()
                 if not self._open:
                     return
         except GeneratorExit:
             self.stop()
             raise
         finally:
-            stream.close()  # waits a little for what is being said
+            stream.close()  # waits a little for the running step
 
-    def _all(self, event: Event) -> Iterator[Said]:
+    def _to_all(self, event: Event) -> Iterator[ColumnEvent]:
         for index in list(self._open):
-            yield Said(index, event)
+            yield ColumnEvent(index, event)
 
-    def _told(self, told: Said | Began | Broke | None) -> Iterator[Said | Failed]:
-        """Pass it on, written down first where it is a column's last word."""
-        part = self._open.get(told.column) if told is not None else None
-        if part is None or isinstance(told, Began):
+    def _passed(self, told: ColumnEvent | ColumnStarted | ColumnError | None) -> Iterator[ColumnEvent | ColumnFailed]:
+        """Pass an event on; the last of a column is recorded first."""
+        column = self._open.get(told.column) if told is not None else None
+        if column is None or told is None or isinstance(told, ColumnStarted):
             return
-        if isinstance(told, Broke):
+        if isinstance(told, ColumnError):
             log.log(
                 logging.INFO if told.known else logging.ERROR, "A column of a comparison failed: %s", told.trace or told.error
             )
-            self._end(part, "failed", told.error)
-            yield Failed(told.column, told.sentence)
+            self._end(column, "failed", told.error)
+            yield ColumnFailed(told.column, told.sentence)
             return
         if isinstance(told.event, Finished):
-            self._end(part, "done")
+            self._end(column, "done")
         yield told
 
-    def _given_up(self) -> Iterator[Said | Failed]:
-        """Columns that were stopped and that no stop reaches: before their turn, or in another process."""
-        for index, part in list(self._open.items()):
-            if part.stop.is_set() and self._feed.claim(index):
-                tokens = [event for event in part.heard.events if isinstance(event, Token)]
+    def _stopped(self) -> Iterator[ColumnEvent | ColumnFailed]:
+        """End columns that were stopped where no stop reaches them: before they began, or in another process."""
+        for index, column in list(self._open.items()):
+            if column.stop.is_set() and self._feed.claim(index):
+                tokens = [event for event in column.record.events if isinstance(event, Token)]
                 text, chosen = "".join(token.text for token in tokens), sum(not token.given for token in tokens)
-                last = Finished(part.turn.column.run_id, text, "stopped", chosen, 0.0)
-                part.heard.events.append(last)
-                yield from self._told(Said(index, last))
+                last = Finished(column.record.run_id, text, "stopped", chosen, 0.0)
+                column.record.events.append(last)
+                yield from self._passed(ColumnEvent(index, last))
 
-    def _end(self, part: Part, status: Status, error: str | None = None) -> None:
-        del self._open[part.turn.index]
-        self._recorder.finish(part.heard.ending(status, error))
+    def _end(self, column: RunningColumn, status: Status, error: str | None = None) -> None:
+        del self._open[column.queued.index]
+        column.record.end(status, error)

@@ -1,8 +1,8 @@
-"""One answer among several on the model thread: it runs on a thread of its own, and only while it holds the baton.
+"""A thread that runs one step at a time, so that several answers take turns on one model.
 
-`generate` cannot be left in the middle of a step and taken up again, but a thread can wait in it. So each
-answer has a thread, and exactly one of them, or the model thread, runs at any moment. Grad mode, autocast and
-the context are each thread's own; what a model itself remembers of a prompt is put back at every turn.
+`generate` cannot be suspended between two tokens, but a thread inside it can wait. Each answer has a thread, and exactly
+one of them, or the model thread, runs at any moment. Grad mode, autocast and the context belong to each thread; what the
+modules store about a prompt is saved and restored at every switch.
 """
 
 from __future__ import annotations
@@ -21,21 +21,22 @@ from transformers import Cache, EncoderDecoderCache, GenerationMixin
 from ..generation.prefix_cache import cache_argument
 from ..memory import size_bytes
 
-_EVERY_MODULES = frozenset(vars(nn.Module()))
-Left = list[tuple[dict[str, Any], dict[str, Any], dict[str, torch.Tensor | None]]]
+_MODULE_ATTRIBUTES = frozenset(vars(nn.Module()))
+ModuleState = list[tuple[dict[str, Any], dict[str, Any], dict[str, torch.Tensor | None]]]
+"""For each module its namespace, its own attributes and its buffers."""
 
 
-class Lane:
-    """Some work that is done a step at a time. `step` is called on the model thread.
+class SteppedThread:
+    """Work done one step at a time. `step` is called on the model thread.
 
-    `work` is given a function to call where a step ends; it returns when the next turn begins. `model` is named where
-    other lanes run the same one: what it remembers of a prompt is then each lane's own.
+    `work` receives a function to call at the end of each step; the call returns when the next step begins. `model` is given
+    where other threads run the same model: its state is then saved and restored for each of them.
     """
 
     def __init__(self, work: Callable[[Callable[[], None]], None], model: nn.Module | None = None) -> None:
         self.over = False
         self._work, self._model = work, model
-        self._left = left_on(model) if model is not None else []
+        self._state = module_state(model) if model is not None else []
         self._turn, self._back = threading.Semaphore(0), threading.Semaphore(0)
         self._error: BaseException | None = None
         self._busy_s, self._since = 0.0, 0.0
@@ -43,10 +44,10 @@ class Lane:
         self._thread = threading.Thread(target=context.run, args=(self._run,), name="column", daemon=True)
 
     def step(self) -> None:
-        """Let it run to the end of a step, or to its own. An error of the work is raised here."""
-        assert not self.over, "it has ended"
+        """Run to the end of the next step, or of the work. An error of the work is raised here."""
+        assert not self.over, "the work has ended"
         if self._model is not None:
-            put_back(self._left)
+            restore(self._state)
         if self._thread.ident is None:
             self._thread.start()
         self._since = time.perf_counter()
@@ -54,13 +55,13 @@ class Lane:
         self._back.acquire()
         self._busy_s += time.perf_counter() - self._since
         if self._model is not None and not self.over:
-            self._left = left_on(self._model)
+            self._state = module_state(self._model)
         if self._error is not None:
             raise self._error
 
     @property
     def busy_ms(self) -> float:
-        """How long it has held the baton, the turn that goes on included. To be asked by the work itself."""
+        """Time spent in steps so far, the running one included. For the work itself to read."""
         return (self._busy_s + time.perf_counter() - self._since) * 1e3
 
     def _pause(self) -> None:
@@ -71,30 +72,29 @@ class Lane:
         self._turn.acquire()
         try:
             self._work(self._pause)
-        except BaseException as error:  # raised where the step was asked for
+        except BaseException as error:  # raised in `step`
             self._error = error
         finally:
             self.over = True
             self._back.release()
 
 
-def left_on(model: nn.Module) -> Left:
-    """What modules remember outside their parameters: position shifts of a prompt, frequencies that grew with its length.
+def module_state(model: nn.Module) -> ModuleState:
+    """State of modules outside their parameters: position shifts of a prompt, rotary frequencies that grew with its length.
 
-    Attributes and buffers, by reference: models replace them, they do not write into them. Layers of torch itself
-    remember nothing.
+    Attributes and buffers, by reference: models replace them and do not write into them. Layers of torch itself have none.
     """
     return [
-        (vars(m), {k: v for k, v in vars(m).items() if k not in _EVERY_MODULES}, dict(m._buffers))
+        (vars(m), {k: v for k, v in vars(m).items() if k not in _MODULE_ATTRIBUTES}, dict(m._buffers))
         for m in model.modules()
         if not type(m).__module__.startswith("torch.nn.")
     ]
 
 
-def put_back(left: Left) -> None:
-    """Make modules remember what they did."""
-    for space, own, buffers in left:
-        for name in space.keys() - own.keys() - _EVERY_MODULES:
+def restore(state: ModuleState) -> None:
+    """Set modules back to a saved state."""
+    for space, own, buffers in state:
+        for name in space.keys() - own.keys() - _MODULE_ATTRIBUTES:
             del space[name]
         space.update(own)
         space["_buffers"].clear()
@@ -103,7 +103,7 @@ def put_back(left: Left) -> None:
 
 @contextmanager
 def cache_of(model: nn.Module) -> Iterator[Callable[[], int]]:
-    """Within this, how many bytes of keys and values the answer made on this thread holds. 0 where it keeps none."""
+    """While open, gives the bytes of keys and values that `generate` on this thread holds; 0 where it uses no cache."""
     here, held = threading.get_ident(), []
 
     def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

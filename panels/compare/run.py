@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from model import Failed, Said, WorkbenchError
+from model import ColumnEvent, ColumnFailed, WorkbenchError
 from model.events import Finished, Spent
 from model.recorder import new_id
 from studies.comparison import Comparison, Side
@@ -84,8 +84,8 @@ def _answers(bench: Bench, asked: Asking, found: dict[int, Heard], ready: Sequen
             _keep(bench, one)
 
 
-def _after(one: Heard, event: Said | Failed, elapsed_s: float) -> Heard:
-    if isinstance(event, Failed):
+def _after(one: Heard, event: ColumnEvent | ColumnFailed, elapsed_s: float) -> Heard:
+    if isinstance(event, ColumnFailed):
         return replace(one, progress=replace(one.progress, stage="", error=event.error, done=True))
     if isinstance(event.event, Spent):
         return replace(one, spent=event.event)

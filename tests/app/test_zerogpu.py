@@ -140,7 +140,7 @@ def test_a_comparison_takes_one_slot_and_says_the_same(lent: Core, bed: Bed, pic
     ]  # fmt: skip
     lender.CALLS.clear()
     told = list(lent.side_by_side(columns))
-    assert [kind for kind, *_ in lender.CALLS] == ["Abreast"]
+    assert [kind for kind, *_ in lender.CALLS] == ["RoundRobin"]
     order = [one.column for one in told if isinstance(one.event, Token)]
     assert order[:6] == [0, 1, 2] * 2
     for index, column in enumerate(columns):

@@ -23,9 +23,9 @@ from model.loading import load as loading
 from model.options import Options
 from model.prompt import Prompt, ask
 from model.running import pool
-from model.running.round_robin import Abreast, Column, Feed, Said, Turn
-from model.running.side_by_side import Failed
-from model.running.stepped_thread import Lane, left_on, put_back
+from model.running.round_robin import Column, ColumnEvent, Feed, QueuedColumn, RoundRobin
+from model.running.side_by_side import ColumnFailed
+from model.running.stepped_thread import SteppedThread, module_state, restore
 
 GREEDY = Options(max_new_tokens=12)
 SAMPLED = Options(max_new_tokens=12, temperature=1.5, top_p=0.9, seed=7)
@@ -38,19 +38,19 @@ FAMILIES = (
 )  # fmt: skip
 
 
-def beside(core: Core, columns: Sequence[Column], **more: Any) -> list[Said | Failed]:
+def beside(core: Core, columns: Sequence[Column], **more: Any) -> list[ColumnEvent | ColumnFailed]:
     return list(core.side_by_side(columns, **more))
 
 
-def of(told: Sequence[Said | Failed], column: int) -> list[Any]:
+def of(told: Sequence[ColumnEvent | ColumnFailed], column: int) -> list[Any]:
     """What a column said, the moments in which nothing happened left out."""
-    said = [one.event for one in told if isinstance(one, Said) and one.column == column]
+    said = [one.event for one in told if isinstance(one, ColumnEvent) and one.column == column]
     return [event for event in said if not isinstance(event, (Waiting, Queued, Loading))]
 
 
-def order(told: Sequence[Said | Failed]) -> list[int]:
+def order(told: Sequence[ColumnEvent | ColumnFailed]) -> list[int]:
     """Which column each token belongs to."""
-    return [one.column for one in told if isinstance(one, Said) and isinstance(one.event, Token)]
+    return [one.column for one in told if isinstance(one, ColumnEvent) and isinstance(one.event, Token)]
 
 
 def alone(bed: Bed, column: Column) -> list[Any]:
@@ -202,7 +202,7 @@ def test_a_column_that_cannot_be_loaded_says_why_and_the_others_go_on(own_bed: B
     good = Column(own_bed.spec("llava_clip"), QUESTION, GREEDY)
     wanted = alone(own_bed, good)
     told = beside(own_bed.core, [Column(parse_spec(str(tmp_path)), QUESTION, GREEDY), good], group="g")
-    (failed,) = [one for one in told if isinstance(one, Failed)]
+    (failed,) = [one for one in told if isinstance(one, ColumnFailed)]
     assert failed.column == 0
     assert "config.json is damaged" in failed.error
     assert_same(of(told, 1), wanted)
@@ -228,7 +228,7 @@ def test_memory_that_runs_out_in_one_column_leaves_the_others_whole(own_bed: Bed
         told = beside(own_bed.core, [good, Column(own_bed.spec("llava_siglip"), QUESTION, GREEDY)])
     finally:
         hook.remove()
-    (failed,) = [one for one in told if isinstance(one, Failed)]
+    (failed,) = [one for one in told if isinstance(one, ColumnFailed)]
     assert failed.column == 1
     assert failed.error.startswith("Memory ran out on cpu; llava_siglip itself takes")
     assert len(tokens(of(told, 1))) == 3, "what it had said by then"
@@ -245,7 +245,7 @@ def test_one_that_does_not_fit_beside_the_others_throws_none_of_them_out(own_bed
     monkeypatch.setattr(pool, "free_bytes", free)
     monkeypatch.setattr(loading, "free_bytes", free)
     told = beside(own_bed.core, [Column(own_bed.spec(name), QUESTION, GREEDY) for name in ("llava_clip", "llava_siglip")])
-    (failed,) = [one for one in told if isinstance(one, Failed)]
+    (failed,) = [one for one in told if isinstance(one, ColumnFailed)]
     assert failed.column == 1
     assert failed.error.startswith("llava_siglip needs about")
     assert of(told, 0)[-1].new_tokens == 12
@@ -262,8 +262,8 @@ def test_an_error_nobody_foresaw_is_named_by_its_kind_and_written_down_whole(own
         told = beside(own_bed.core, columns)
     finally:
         hook.remove()
-    (failed,) = [one for one in told if isinstance(one, Failed)]
-    assert failed == Failed(0, "Something went wrong with this column (ZeroDivisionError). The log says more.")
+    (failed,) = [one for one in told if isinstance(one, ColumnFailed)]
+    assert failed == ColumnFailed(0, "Something went wrong with this column (ZeroDivisionError). The log says more.")
     assert own_bed.recorder.ends[0].error == "ZeroDivisionError: division by zero"
     assert of(told, 1)[-1].new_tokens == 12
 
@@ -277,8 +277,8 @@ def test_work_that_is_refused_as_a_whole_fails_every_column_with_its_sentence(ow
         own_bed.vlm(name)
     own_bed.core.slot = Refusing()
     told = beside(own_bed.core, [Column(own_bed.spec(name), QUESTION, GREEDY) for name in ("llava_clip", "llava_siglip")])
-    assert [one for one in told if isinstance(one, Failed)] == [
-        Failed(i, "The GPU was not lent. Try again later.") for i in (0, 1)
+    assert [one for one in told if isinstance(one, ColumnFailed)] == [
+        ColumnFailed(i, "The GPU was not lent. Try again later.") for i in (0, 1)
     ]
     assert [(end.status, end.error) for end in own_bed.recorder.ends] == [
         ("failed", "The GPU was not lent. Try again later.")
@@ -292,7 +292,7 @@ def test_a_prompt_that_one_checkpoint_cannot_hold_fails_there_alone(bed: Bed) ->
     told = beside(bed.core, [Column(bed.spec("blip2"), both, GREEDY), Column(bed.spec("llava_clip"), both, GREEDY)])
     with pytest.raises(PromptError, match="takes one picture a prompt, not 2") as error:
         list(bed.core.generate(bed.spec("blip2"), both, GREEDY))
-    assert [one for one in told if isinstance(one, Failed)] == [Failed(0, str(error.value))]
+    assert [one for one in told if isinstance(one, ColumnFailed)] == [ColumnFailed(0, str(error.value))]
     assert of(told, 1)[-1].new_tokens == 12
 
 
@@ -369,7 +369,7 @@ def test_columns_stopped_before_their_turn_end_at_once(bed: Bed) -> None:
         told.append(one)
         if isinstance(one.event, Queued):
             bed.core.stop("w0")
-        if one == Said(0, Finished("w0", "", "stopped", 0, 0.0)):
+        if one == ColumnEvent(0, Finished("w0", "", "stopped", 0, 0.0)):
             hold.set()
     assert told[-1].column == 1
     assert told[-1].event.new_tokens == 12
@@ -392,7 +392,7 @@ def test_a_column_stopped_while_its_checkpoint_is_looked_for_ends(own_bed: Bed, 
         if isinstance(one.event, Waiting):
             own_bed.core.stop("r")
     hold.set()
-    assert told[-1] == Said(0, Finished("r", "", "stopped", 0, 0.0))
+    assert told[-1] == ColumnEvent(0, Finished("r", "", "stopped", 0, 0.0))
     assert own_bed.recorder.ends[-1].status == "stopped"
 
 
@@ -403,14 +403,14 @@ def test_a_comparison_pickles_and_runs_from_the_copy(bed: Bed) -> None:
     vlm = bed.vlm("llava_clip")
     columns = [Column(vlm.checkpoint, QUESTION, GREEDY, "a"), Column(vlm.checkpoint, OTHER, SAMPLED, "b")]
     wanted = [alone(bed, column) for column in columns]
-    turns = tuple(Turn(i, column, 0.0) for i, column in enumerate(columns))
+    turns = tuple(QueuedColumn(i, column, 0.0) for i, column in enumerate(columns))
     feed = Feed({0: threading.Event()})
-    task = pickle.loads(pickle.dumps(Abreast((turns, None), frozenset(), feed)))
+    task = pickle.loads(pickle.dumps(RoundRobin((turns, None), frozenset(), feed)))
     told: list[Any] = []
     bed.core.worker.call(
         lambda: bed.core.slot.run(task, lambda one: told.append(pickle.loads(pickle.dumps(one))), threading.Event())
     )
-    said = [one for one in told if isinstance(one, Said)]
+    said = [one for one in told if isinstance(one, ColumnEvent)]
     for index in range(2):
         assert_same(of(said, index), wanted[index])
 
@@ -466,10 +466,10 @@ def test_what_a_model_remembers_between_steps_is_each_lane_s_own(shared: bool) -
             seen[index].append(model[0]())
             pause()
 
-    lanes = [Lane(lambda pause, i=i: work(i, pause), model if shared else None) for i in range(2)]
+    threads = [SteppedThread(lambda pause, i=i: work(i, pause), model if shared else None) for i in range(2)]
     for _ in range(4):
-        for lane in lanes:
-            lane.step()
+        for thread in threads:
+            thread.step()
     if shared:
         assert seen == ([(1, 2.0), (2, 4.0), (3, 6.0)],) * 2
     else:
@@ -485,22 +485,22 @@ def test_a_lane_runs_only_while_it_has_the_turn() -> None:
             pause()
         seen.append("end")
 
-    lane = Lane(work)
+    thread = SteppedThread(work)
     assert seen == []
     for expected in (["a"], ["a", "b"], ["a", "b", "end"]):
-        assert not lane.over
-        lane.step()
+        assert not thread.over
+        thread.step()
         assert seen == expected
-    assert lane.over
-    assert lane.busy_ms >= 0
+    assert thread.over
+    assert thread.busy_ms >= 0
 
 
 def test_an_error_of_a_lane_is_raised_where_it_was_given_the_turn() -> None:
-    lane = Lane(lambda pause: (pause(), 1 / 0))
-    lane.step()
+    thread = SteppedThread(lambda pause: (pause(), 1 / 0))
+    thread.step()
     with pytest.raises(ZeroDivisionError):
-        lane.step()
-    assert lane.over
+        thread.step()
+    assert thread.over
 
 
 def test_what_a_model_remembers_is_put_back_whole() -> None:
@@ -512,11 +512,11 @@ def test_what_a_model_remembers_is_put_back_whole() -> None:
 
     model = torch.nn.Sequential(torch.nn.Linear(2, 2), Rotary())
     weight = model[0].weight
-    left = left_on(model)
+    left = module_state(model)
     first = model[1].frequencies
     model[1].register_buffer("frequencies", torch.zeros(2))
     model[1].longest, model[1].shift, model[1].made_later = 9, torch.ones(1), "new"
-    put_back(left)
+    restore(left)
     assert model[1].frequencies is first
     assert (model[1].longest, model[1].shift) == (4, None)
     assert "made_later" not in vars(model[1])
