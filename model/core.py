@@ -28,7 +28,7 @@ from .running.call_record import CallRecord
 from .running.pool import CheckpointStatus, Pool
 from .running.round_robin import Column, ColumnEvent
 from .running.side_by_side import ColumnFailed, SideBySide
-from .running.tasks import Answer, Examine, Force, Here, Look, Score, Sight, Slot, Task
+from .running.tasks import AnswerTask, ExamineTask, ForceTask, Here, LookTask, ScoreTask, SeenPrompt, Slot, Task
 from .running.worker import Emit, Worker
 
 T = TypeVar("T")
@@ -103,7 +103,7 @@ class Core:
         options = options or Options()
         call = CallStart(run_id or new_id(), checkpoint, prompt, options, panel, session, group)
         record, stop = CallRecord(self.recorder, call), threading.Event()
-        task = Answer(checkpoint, call.run_id, prompt, options, session)
+        task = AnswerTask(checkpoint, call.run_id, prompt, options, session)
 
         def job(emit: Emit, stop: threading.Event) -> None:
             def relay(event: Event) -> None:
@@ -178,11 +178,11 @@ class Core:
         self, checkpoint: Checkpoint, prompts: Sequence[Prompt], answers: Sequence[Sequence[str]]
     ) -> list[scoring.Scores]:
         """Log-likelihoods of each prompt's own answers, all at once over the prefix the prompts share."""
-        return self._found(checkpoint, Score(checkpoint, tuple(prompts), tuple(map(tuple, answers))))
+        return self._found(checkpoint, ScoreTask(checkpoint, tuple(prompts), tuple(map(tuple, answers))))
 
     def forced(self, checkpoint: Checkpoint, prompt: Prompt, answer: str) -> np.ndarray:
         """Whether each token of an answer is the most likely one after the true tokens before it. bool [tokens]."""
-        return self._found(checkpoint, Force(checkpoint, prompt, answer))
+        return self._found(checkpoint, ForceTask(checkpoint, prompt, answer))
 
     def examine(
         self, checkpoint: Checkpoint, prompt: Prompt, answer: str | Sequence[int], work: Callable[[Subject, Run], T]
@@ -193,7 +193,10 @@ class Core:
         a function of a module with `functools.partial`, arrays instead of tensors (see `tasks`). Raises WorkbenchError
         where `next` is called.
         """
-        stop, task = threading.Event(), Examine(checkpoint, prompt, answer if isinstance(answer, str) else tuple(answer), work)
+        stop, task = (
+            threading.Event(),
+            ExamineTask(checkpoint, prompt, answer if isinstance(answer, str) else tuple(answer), work),
+        )
         yield from self._loading(checkpoint, stop)
         yield from self.worker.stream(partial(self.slot.run, task), stop)
 
@@ -204,9 +207,9 @@ class Core:
         events = self.examine(checkpoint, prompt, answer, work)
         return next(event.value for event in events if isinstance(event, Found))
 
-    def look(self, checkpoint: Checkpoint, prompt: Prompt) -> Sight:
+    def look(self, checkpoint: Checkpoint, prompt: Prompt) -> SeenPrompt:
         """What the model sees of a prompt, without running it."""
-        return self._found(checkpoint, Look(checkpoint, prompt))
+        return self._found(checkpoint, LookTask(checkpoint, prompt))
 
     def _found(self, checkpoint: Checkpoint, task: Task) -> Any:
         """The value of a task, waited for; the checkpoint is loaded first if need be."""

@@ -34,7 +34,7 @@ NUMBERS = dict(
 
 
 @dataclass(frozen=True)
-class Asked:
+class SetQuestion:
     """One question of a set. `truths` are answers that would be right, none where that is not known.
 
     `item` is the same question as the drawn world's own scorer takes it, where it is one of its.
@@ -54,7 +54,7 @@ class Compared:
     `right` is None where the truth is not known or nothing was said.
     """
 
-    asked: Asked
+    asked: SetQuestion
     group: str
     said: tuple[str | None, ...]
     right: tuple[bool | None, ...]
@@ -85,7 +85,7 @@ class Summary:
 # --- where questions come from ----------------------------------------------------------------
 
 
-def typed(text: str, pictures: Sequence[ImagePart]) -> list[Asked]:
+def typed(text: str, pictures: Sequence[ImagePart]) -> list[SetQuestion]:
     """Each line as a question about each picture; "question | answer" where the answer is known. Raises InputError."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     found = []
@@ -94,13 +94,13 @@ def typed(text: str, pictures: Sequence[ImagePart]) -> list[Asked]:
         if not question.strip():
             raise InputError(f"The line {line!r} has no question before its stroke. Write: question | answer.")
         truths = (answer.strip(),) if answer.strip() else ()
-        found.append(Asked(question.strip(), (picture,) if picture else (), truths))
+        found.append(SetQuestion(question.strip(), (picture,) if picture else (), truths))
     if not found:
         raise InputError("There is no question. Write one a line.")
     return _counted(found)
 
 
-def drawn(count: int) -> Iterator[Asked]:
+def drawn(count: int) -> Iterator[SetQuestion]:
     """So many questions about held-out scenes of the drawn world, in the evaluation's shares of kinds, without descriptions."""
     pictures: dict[int, ImagePart] = {}
     items = (item for item in main_items(4000) if item.question.kind != "describe")
@@ -108,10 +108,10 @@ def drawn(count: int) -> Iterator[Asked]:
         seed = item.scene.seed
         pictures = {seed: pictures.get(seed) or from_image(draw(item.scene, SIZE_PX), f"drawn scene {seed}.png")}
         question = item.question
-        yield Asked(question.text, (pictures[seed],), (question.answer,), question.kind, item)
+        yield SetQuestion(question.text, (pictures[seed],), (question.answer,), question.kind, item)
 
 
-def listed(text: str, name: str, picture: Callable[[str], ImagePart]) -> list[Asked]:
+def listed(text: str, name: str, picture: Callable[[str], ImagePart]) -> list[SetQuestion]:
     """The questions of a file: CSV with a header, a JSON list, or one JSON object a line.
 
     Each has `image` (a name, or several), `question`, and may have `answer` (one, or several that are right) and `kind`.
@@ -127,7 +127,7 @@ def listed(text: str, name: str, picture: Callable[[str], ImagePart]) -> list[As
             opened[image] = opened.get(image) or picture(image)
         pictures = tuple(opened[image] for image in _several(row.get("image")))
         question, kind = str(row["question"]).strip(), str(row.get("kind") or "")
-        found.append(Asked(question, pictures, tuple(_several(row.get("answer"))), kind))
+        found.append(SetQuestion(question, pictures, tuple(_several(row.get("answer"))), kind))
     if not found:
         raise InputError(f"{name} has no questions.")
     return _counted(found)
@@ -150,7 +150,7 @@ def _several(value: Any) -> list[str]:
     return [str(one).strip() for one in values if one is not None and str(one).strip()]
 
 
-def _counted(found: list[Asked]) -> list[Asked]:
+def _counted(found: list[SetQuestion]) -> list[SetQuestion]:
     if len(found) > MOST:
         raise InputError(f"These are {len(found):,} questions. A set holds up to {MOST:,}.")
     return found
@@ -161,8 +161,8 @@ def _counted(found: list[Asked]) -> list[Asked]:
 
 def compare_all(
     core: Core,
-    questions: Iterable[Asked],
-    columns: Callable[[Asked], Sequence[Column]],
+    questions: Iterable[SetQuestion],
+    columns: Callable[[SetQuestion], Sequence[Column]],
     *,
     panel: str = "python",
     session: str = "",
@@ -186,7 +186,7 @@ def compare_all(
         yield Compared(asked, name, tuple(said), right, tuple(errors))
 
 
-def is_right(asked: Asked, said: str) -> bool | None:
+def is_right(asked: SetQuestion, said: str) -> bool | None:
     """Whether an answer is right; None where that is not known.
 
     The drawn world's own scorer where the question is one of its, a box from an IoU of 0.5 on. Else: whether the words,

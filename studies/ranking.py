@@ -30,7 +30,7 @@ class Game:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class WinCount:
     """How often one won, lost and tied. `rate` is wins of those that were decided, None where none was."""
 
     wins: int
@@ -66,8 +66,8 @@ class Ranking:
     """
 
     votes: int
-    records: Mapping[str, Record]
-    pairs: Mapping[tuple[str, str], Record]
+    records: Mapping[str, WinCount]
+    pairs: Mapping[tuple[str, str], WinCount]
     strengths: Mapping[str, Strength]
     why: str = ""
 
@@ -91,7 +91,7 @@ def rank(votes: Sequence[Vote]) -> Ranking:
     for a, b in itertools.combinations(names, 2):
         scores = [game.score if game.a == a else 1 - game.score for game in played if {game.a, game.b} == {a, b}]
         if scores:
-            pairs[a, b] = Record(scores.count(1.0), scores.count(0.0), scores.count(0.5))
+            pairs[a, b] = WinCount(scores.count(1.0), scores.count(0.0), scores.count(0.5))
     records = {name: _total(name, pairs) for name in names}
     why, strengths = "", {}
     if len(names) < 3:
@@ -116,14 +116,14 @@ def rank_by_kind(votes: Sequence[Vote]) -> dict[str, Ranking]:
     return {kind: rank(those) for kind, those in sorted(kinds.items(), key=lambda item: (-len(item[1]), item[0]))}
 
 
-def _total(name: str, pairs: Mapping[tuple[str, str], Record]) -> Record:
+def _total(name: str, pairs: Mapping[tuple[str, str], WinCount]) -> WinCount:
     mine = [
         (r.wins, r.losses, r.ties) if a == name else (r.losses, r.wins, r.ties) for (a, b), r in pairs.items() if name in (a, b)
     ]
-    return Record(*(sum(column) for column in zip(*mine, strict=True)))
+    return WinCount(*(sum(column) for column in zip(*mine, strict=True)))
 
 
-def _order(name: str, strengths: Mapping[str, Strength], records: Mapping[str, Record]) -> float:
+def _order(name: str, strengths: Mapping[str, Strength], records: Mapping[str, WinCount]) -> float:
     if strengths:
         return strengths[name].value
     rate = records[name].rate

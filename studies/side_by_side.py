@@ -54,7 +54,7 @@ class Round:
 
 
 @studies.add("side-by-side")
-class SideBySide:
+class SideBySideStudy:
     """Two columns in turns, against one after the other."""
 
     slug: ClassVar[str] = "side-by-side"

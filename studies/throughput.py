@@ -56,7 +56,7 @@ class Throughput:
             core = Core()
             for _ in core.load(spec):
                 pass
-            run = _Run(core, spec, tell)
+            run = _Measurement(core, spec, tell)
             figures = {**run.scores(), **run.second_turn(), **run.generate()}
             core.unload(spec)
             figures |= _server(spec, run.core_rate, folder, tell)
@@ -65,7 +65,7 @@ class Throughput:
         return _report(figures)
 
 
-class _Run:
+class _Measurement:
     """The measurements inside one process, in CPU seconds of it."""
 
     def __init__(self, core: Core, spec: Checkpoint, tell: Tell) -> None:

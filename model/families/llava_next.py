@@ -23,7 +23,7 @@ from .base.tokens import encode, extend, place_pictures, preprocess, to_device, 
 
 
 @dataclass(frozen=True)
-class Layout:
+class NextLayout:
     """One picture: the whole of it, its tiles, and the cell of each of its tokens, counted from its first view."""
 
     whole: View
@@ -70,14 +70,14 @@ class LlavaNext(Family):
         grid = joined([(layout.views, layout.cell) for layout in layouts], [part.image.size for part in prompt.images])
         return Inputs(tensors, ids, visual, grid, tuple(single), pictures=len(made))
 
-    def _layouts(self, parts: Parts, sizes) -> list[Layout]:
+    def _layouts(self, parts: Parts, sizes) -> list[NextLayout]:
         vision, found = parts.config.vision_config, []
         side = vision.image_size // vision.patch_size
         for i, size in enumerate(sizes):
             whole = trimmed(squashed_view(size, side, side, i), vision.image_size, vision.patch_size)
             tiles = raster(size, parts.config.image_grid_pinpoints, vision.image_size, vision.patch_size, i)
             rows = np.pad(np.where(tiles.cell >= 0, tiles.cell + side**2, -1), ((0, 0), (0, 1)), constant_values=-1)
-            found.append(Layout(whole, tiles, np.concatenate([np.arange(side**2), rows.reshape(-1)])))
+            found.append(NextLayout(whole, tiles, np.concatenate([np.arange(side**2), rows.reshape(-1)])))
         return found
 
     def seen(self, parts: Parts, inputs: Inputs) -> list[SeenPicture]:

@@ -26,7 +26,7 @@ from .base.tokens import encode, extend, place_pictures, preprocess, to_device, 
 
 
 @dataclass(frozen=True)
-class Layout:
+class OneVisionLayout:
     """One picture: its views, the cell of each of its tokens, counted from its first view, and its tiles where it has any."""
 
     views: tuple[View, ...]
@@ -79,7 +79,7 @@ class LlavaOnevision(Family):
             )
         return {name: torch.as_tensor(made[name]) for name in ("pixel_values", "image_sizes", "batch_num_images")}
 
-    def _layouts(self, parts: Parts, sizes) -> list[Layout]:
+    def _layouts(self, parts: Parts, sizes) -> list[OneVisionLayout]:
         """How each of these pictures is laid out in a prompt that has all of them."""
         if len(sizes) != 1:
             return [_padded(parts, size, i) for i, size in enumerate(sizes)]
@@ -94,7 +94,7 @@ class LlavaOnevision(Family):
             rows, cols = int(rows // ratio), int(cols // ratio)
             views, cell = (View(tiles.box, rows, cols, 0, "all tiles"),), np.arange(rows * cols).reshape(rows, cols)
         cell = np.pad(cell + side**2, ((0, 0), (0, 1)), constant_values=-1)
-        return [Layout((whole, *views), np.concatenate([np.arange(side**2), cell.reshape(-1)]), tiles, ratio > 1.1)]
+        return [OneVisionLayout((whole, *views), np.concatenate([np.arange(side**2), cell.reshape(-1)]), tiles, ratio > 1.1)]
 
     def seen(self, parts: Parts, inputs: Inputs) -> list[SeenPicture]:
         if inputs.grid is None:
@@ -129,9 +129,9 @@ def _square(size: tuple[int, int]) -> tuple[float, float, float, float]:
     return float(left), float(top), float(left + longest), float(top + longest)
 
 
-def _padded(parts: Parts, size: tuple[int, int], image: int) -> Layout:
+def _padded(parts: Parts, size: tuple[int, int], image: int) -> OneVisionLayout:
     """One of several pictures: a square, and one line break."""
     vision = parts.config.vision_config
     side = vision.image_size // vision.patch_size
     view = trimmed(View(_square(size), side, side, image, "the picture"), vision.image_size, vision.patch_size)
-    return Layout((view,), np.append(np.arange(side**2), -1))
+    return OneVisionLayout((view,), np.append(np.arange(side**2), -1))

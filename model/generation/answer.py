@@ -14,7 +14,7 @@ from ..events import Encoded, Finished, Prefilled, Reason
 from ..families.base import Inputs
 from ..options import Options
 from ..prompt import Prompt
-from .hooks import Choice, Chooser, Interrupted, Teller, end_tokens, interruptible
+from .hooks import Chooser, Interrupted, Teller, TokenChoice, end_tokens, interruptible
 from .prefix_cache import Kept, cut, held, reusable, shared_prefix, token_names, whole_tokens
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Answering:
         self.emit, self.stop, self.run_id, self.conversation = emit, stop, run_id, conversation
         self.begun = self.first_at = time.perf_counter()
         self.prompt_tokens = 0
-        self.first: Choice | None = None
+        self.first: TokenChoice | None = None
         """The choice of the first token, an end of the answer included, once it is made."""
 
     def go(self) -> None:

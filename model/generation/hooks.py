@@ -33,7 +33,7 @@ class Interrupted(Exception):
 
 
 @dataclass(frozen=True)
-class Choice:
+class TokenChoice:
     """The token of one step and how likely it was."""
 
     id: int
@@ -58,8 +58,8 @@ class Chooser(LogitsProcessor):
         warpers += [TopPLogitsWarper(options.top_p)] if options.top_p < 1.0 else []
         self._warp = LogitsProcessorList(warpers)
         self._made = 0
-        self.choice: Choice | None = None
-        self.first: Choice | None = None
+        self.choice: TokenChoice | None = None
+        self.first: TokenChoice | None = None
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         if self.first is None:
@@ -70,7 +70,7 @@ class Chooser(LogitsProcessor):
         count = min(self._options.alternatives, logprobs.numel())
         best = torch.topk(logprobs, count) if count else None
         top = tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True)) if best is not None else ()
-        self.choice = Choice(token, float(logprobs[token]), top, given)
+        self.choice = TokenChoice(token, float(logprobs[token]), top, given)
         self.first = self.first or self.choice
         if self._options.temperature == 0.0 and not given:
             return scores
@@ -108,7 +108,7 @@ class Teller(StoppingCriteria):
     def give(self, ids: Sequence[int]) -> None:
         """Tell the tokens that the answer was made to begin with. They are certain: the model was not asked."""
         for token in ids:
-            self._tell(Choice(token, 0.0, (), True))
+            self._tell(TokenChoice(token, 0.0, (), True))
 
     def __call__(self, input_ids: torch.LongTensor, scores, **kwargs) -> torch.Tensor:
         if not self._over:
@@ -124,7 +124,7 @@ class Teller(StoppingCriteria):
             self._over = self.ended or self._stop.is_set()
         return torch.full((input_ids.shape[0],), self._over, dtype=torch.bool, device=input_ids.device)
 
-    def _tell(self, choice: Choice) -> None:
+    def _tell(self, choice: TokenChoice) -> None:
         self.ids.append(choice.id)
         top = tuple(Alternative(i, self._pieces[i], p) for i, p in choice.top)
         self._emit(Token(len(self.ids) - 1, choice.id, self._text.push(choice.id), choice.logprob, top, choice.given))

@@ -11,7 +11,7 @@ from .base.scores import heat, reduced
 
 
 @heat_methods.add("attention")
-class Attention:
+class RawAttention:
     slug = "attention"
     title = "Raw attention"
     measures = (

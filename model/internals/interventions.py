@@ -106,10 +106,11 @@ def rewrite(subject: Subject, intervention: Intervention, run: Run, length: int 
     padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(ends, default=0)
     with _under(subject, intervention, length) as features, interruptible(model, run.stop):
         given = {k: v for k, v in bare.arguments(features).items() if k not in ("use_cache", "logits_to_keep")}
+        progress = _ProgressReport(run, len(bare.inputs.ids), length)
         # A sliding window's cache forgets where its keys stand, and edges are cut by where they stand.
         out = model.generate(**given, max_new_tokens=length, do_sample=False, temperature=None, top_p=None, top_k=None,
                              num_beams=1, pad_token_id=padding, use_cache=intervention.kind != "cut",
-                             stopping_criteria=StoppingCriteriaList([_Progress(run, len(bare.inputs.ids), length)]))  # fmt: skip
+                             stopping_criteria=StoppingCriteriaList([progress]))  # fmt: skip
     text, ended = Detokenizer(tokenizer), False
     for token in out[0, len(bare.inputs.ids) :].tolist():
         ended = token in ends
@@ -120,7 +121,7 @@ def rewrite(subject: Subject, intervention: Intervention, run: Run, length: int 
     return Rewritten(text.text, ended)
 
 
-class _Progress(StoppingCriteria):
+class _ProgressReport(StoppingCriteria):
     """Reports progress; never ends generation, since a stop interrupts the layers themselves."""
 
     def __init__(self, run: Run, start: int, length: int) -> None:

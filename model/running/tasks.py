@@ -1,9 +1,8 @@
-"""Model work as plain data: what is to be done, run against the checkpoints in memory.
+"""Model work as plain data: tasks, and the slot that runs them against the checkpoints in memory.
 
-A task pickles, and so does all it emits: on ZeroGPU it crosses into a forked process that holds the GPU,
-and only its events come back (`app.zerogpu`). Elsewhere `Here` runs the same task where it is, so there is
-one path to test. What a task leaves in memory (features of pictures, keys and values, subjects) stays in
-the process it ran in and is gone with a fork: the values are the same, they are computed anew.
+A task and all it emits pickle: on ZeroGPU it crosses into a forked process that holds the GPU, and only its events come
+back (`app.zerogpu`). Elsewhere `Here` runs the same task in this process, so there is one path to test. Caches a task fills
+(features of pictures, keys and values, subjects) stay in its process and are lost with a fork; results are the same.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ from .pool import Pool
 from .worker import Emit
 
 Work = Callable[[Subject, Run], Any]
-"""Work on an answer. A function of a module, with what it is to know bound by `functools.partial`: a lambda does not pickle."""
+"""Work on an answer: a module's function, its other arguments bound by `functools.partial`, since a lambda does not pickle."""
 
 
 class Task(Protocol):
-    """A job for the model thread. `gpu_s` is how long it may hold a GPU that is lent."""
+    """A job for the model thread. `gpu_s` is how long it may hold a lent GPU."""
 
     gpu_s: ClassVar[int]
 
@@ -57,7 +56,7 @@ class Here:
 
 
 @dataclass(frozen=True)
-class Answer:
+class AnswerTask:
     """Answer a prompt: Encoded, Prefilled, Token... and Finished."""
 
     gpu_s: ClassVar[int] = 60
@@ -72,8 +71,8 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Examine:
-    """Some work on an answer, given as text or as token ids: Share as it goes on, then Found. Stopped, there is no Found."""
+class ExamineTask:
+    """Work on an answer, given as text or as token ids: Share as it goes on, then Found. A stopped one has no Found."""
 
     gpu_s: ClassVar[int] = 90
     checkpoint: Checkpoint
@@ -90,7 +89,7 @@ class Examine:
 
 
 @dataclass(frozen=True)
-class Score:
+class ScoreTask:
     """Log-likelihoods of each prompt's own answers: Found with a list of `scoring.Scores`."""
 
     gpu_s: ClassVar[int] = 60
@@ -104,7 +103,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Force:
+class ForceTask:
     """Whether each token of an answer is the most likely one after the true tokens before it: Found with bool [tokens]."""
 
     gpu_s: ClassVar[int] = 30
@@ -118,8 +117,8 @@ class Force:
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What a model would see of a prompt: its pictures as they enter the encoder, and token counts."""
+class SeenPrompt:
+    """A prompt as the model sees it: its pictures as they enter the encoder, and token counts."""
 
     pictures: tuple[SeenPicture, ...]
     visual_tokens: int
@@ -128,8 +127,8 @@ class Sight:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What the model sees of a prompt, without running it: Found with a Sight."""
+class LookTask:
+    """The prompt as the model would see it, without running it: Found with a SeenPrompt."""
 
     gpu_s: ClassVar[int] = 15
     checkpoint: Checkpoint
@@ -137,8 +136,8 @@ class Look:
 
     def __call__(self, pool: Pool, emit: Emit, stop: threading.Event) -> None:
         vlm = pool.ready(self.checkpoint)
-        emit(Found(vlm.sparing(lambda: self._sight(vlm))))
+        emit(Found(vlm.sparing(lambda: self._seen(vlm))))
 
-    def _sight(self, vlm: VisionLanguageModel) -> Sight:
+    def _seen(self, vlm: VisionLanguageModel) -> SeenPrompt:
         inputs = vlm.prepare(self.prompt)
-        return Sight(tuple(vlm.family.seen(vlm.parts, inputs)), len(inputs.visual), len(inputs.ids), inputs.grid)
+        return SeenPrompt(tuple(vlm.family.seen(vlm.parts, inputs)), len(inputs.visual), len(inputs.ids), inputs.grid)

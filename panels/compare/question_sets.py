@@ -17,7 +17,7 @@ from model.prompt import ImagePart, Message
 from model.recorder import new_id
 from studies.comparison import LETTERS, Comparison, Side
 from studies.metrics import Figure
-from studies.question_set import Asked, Compared, compare_all, differing_first, drawn, listed, summary, typed
+from studies.question_set import Compared, SetQuestion, compare_all, differing_first, drawn, listed, summary, typed
 
 from ..base.bench import SessionState, sent
 from ..base.handlers import Values, event_handler
@@ -76,7 +76,7 @@ class Several:
             p.halted.discard(name)
         yield {**p.busy(False), p.runs: {}, p.stage: set_view(columns, found, len(questions), False, why)}
 
-    def _questions(self, state: SessionState, event: gr.EventData) -> Iterable[Asked]:
+    def _questions(self, state: SessionState, event: gr.EventData) -> Iterable[SetQuestion]:
         """The questions as they were chosen. Raises InputError, PictureError."""
         source, text = sent(event, "source", str), sent(event, "text", str)
         pictures = list({part.id: part for part in self.page.at_hand(state).images}.values())[-1:]
@@ -94,14 +94,14 @@ class Several:
             return [replace(one, question=whole_question(one.question)) for one in typed(text, pictures)]
         found = listed(text, sent(event, "name", str)[:100] or "The file", _few(self.page.most * MAX_PICTURES))
         found = [replace(one, question=whole_question(one.question)) for one in found]
-        return [one if one.pictures else Asked(one.question, tuple(pictures), one.truths, one.kind) for one in found]
+        return [one if one.pictures else SetQuestion(one.question, tuple(pictures), one.truths, one.kind) for one in found]
 
     def _check(self, questions: int) -> None:
         if questions > self.page.most:
             raise InputError(f"The set has more than {self.page.most} questions, which is the most here. Shorten it.")
 
     def _compared(
-        self, state: SessionState, columns: Sequence[Entrant], questions: Sequence[Asked], name: str
+        self, state: SessionState, columns: Sequence[Entrant], questions: Sequence[SetQuestion], name: str
     ) -> Iterator[tuple[Compared | None, str]]:
         """What came of each question with the id of its comparison; (None, id) as one begins. Stops where one was stopped.
 
@@ -128,12 +128,14 @@ class Several:
             if name in self.page.halted:
                 return
 
-    def _column(self, one: Entrant, asked: Asked) -> Column:
+    def _column(self, one: Entrant, asked: SetQuestion) -> Column:
         assert one.column is not None, "only columns that can be asked are"
         prompt = Prompt((Message("user", (*asked.pictures, asked.question)),))
         return Column(one.column.checkpoint, prompt_for(prompt, one.setting), one.setting.options, new_id())
 
-    def _begin(self, state: SessionState, group: str, asked: Asked, columns: Sequence[Entrant], made: dict[int, Column]) -> None:
+    def _begin(
+        self, state: SessionState, group: str, asked: SetQuestion, columns: Sequence[Entrant], made: dict[int, Column]
+    ) -> None:
         """Each question is a comparison of its own, to be found again. A log that cannot be written is no hindrance."""
         sides = tuple(
             Side(made[i].run_id if i in made else one.run, one.label, one.setting.plain(one.error))

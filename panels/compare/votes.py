@@ -8,7 +8,7 @@ from typing import Any
 from model.errors import InputError
 from studies.comparison import Comparison, Vote, as_csv, as_json
 from studies.metrics import Figure
-from studies.ranking import Ranking, Record, Strength, rank
+from studies.ranking import Ranking, Strength, WinCount, rank
 
 from ..base.bench import Bench
 
@@ -85,13 +85,13 @@ def results(ranking: Ranking) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _line(name: str, record: Record, strength: Strength | None) -> list[str]:
+def _line(name: str, record: WinCount, strength: Strength | None) -> list[str]:
     """[name, wins, losses, ties, win rate with its interval, strength with its interval]."""
     told = f"{strength.value:+.2f} [{strength.low:+.2f}, {strength.high:+.2f}]" if strength else ""
     return [name, *_counts(record), told]
 
 
-def _counts(record: Record) -> list[str]:
+def _counts(record: WinCount) -> list[str]:
     rate = record.rate
     share = f"{rate.value:.2f} [{rate.low:.2f}, {rate.high:.2f}]" if rate else "\u2013"
     return [str(record.wins), str(record.losses), str(record.ties), share]

@@ -20,7 +20,7 @@ from ..world.questions import MAKERS, Question, ask, follow
 from ..world.scene import BACKGROUNDS, COLOURS, SHAPES, SIZES, TEXTURES, Scene, make_scene
 from ..world.splits import trained_seed
 from ..world.wordings import mistyped
-from .packing import Conversation, PackedText, Packer, Turn
+from .packing import Conversation, Exchange, PackedText, Packer
 from .patches import patch_facts
 from .sizes import PictureSize
 from .tokenizer import SYSTEM_PROMPTS
@@ -130,11 +130,11 @@ class Batches:
                 )
                 for kind in kinds:
                     if question := ask(rng, scene, kind, typed=True):
-                        talks.append(Conversation((Turn(kind, f"{told} {question.text}", question.answer),)))
-                talks.append(Conversation((Turn("describe", _question(rng, scene, "describe").text, told),)))
+                        talks.append(Conversation((Exchange(kind, f"{told} {question.text}", question.answer),)))
+                talks.append(Conversation((Exchange("describe", _question(rng, scene, "describe").text, told),)))
                 if rng.random() < 0.3:
                     talk = smalltalk.chat(rng, typed=True)
-                    talks.append(Conversation((Turn("chat", talk.text, talk.answer),)))
+                    talks.append(Conversation((Exchange("chat", talk.text, talk.answer),)))
             rows.append(self.packer.row(talks, self.sizes[0], pictures=0))
         return Batch(None, self.packer.batch(rows))
 
@@ -246,8 +246,8 @@ def _blind(rng: random.Random, scene: Scene, question: Question) -> Conversation
     """A question with no picture: either a scene told in words, or the honest answer that there is none."""
     if question.kind in ("exist", "colour", "shape", "size", "texture", "count", "more", "same") and rng.random() < 0.4:
         told = _question(rng, scene, "describe").answer
-        return Conversation((Turn(question.kind, f"{told} {question.text}", question.answer),), blind=True)
-    return Conversation((Turn("no_picture", question.text, smalltalk.NO_PICTURE),), blind=True)
+        return Conversation((Exchange(question.kind, f"{told} {question.text}", question.answer),), blind=True)
+    return Conversation((Exchange("no_picture", question.text, smalltalk.NO_PICTURE),), blind=True)
 
 
 def _question(rng: random.Random, scene: Scene, kind: str) -> Question:
@@ -256,7 +256,7 @@ def _question(rng: random.Random, scene: Scene, kind: str) -> Question:
     return question
 
 
-def _turn(question: Question, rng: random.Random | None = None) -> Turn:
+def _turn(question: Question, rng: random.Random | None = None) -> Exchange:
     """A question as a turn; with `rng`, one in ten has a slip of the finger."""
     text = mistyped(rng, question.text, KEY_WORDS) if rng is not None and rng.random() < MISTYPED else question.text
-    return Turn(question.kind, text, question.answer)
+    return Exchange(question.kind, text, question.answer)

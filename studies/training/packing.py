@@ -23,7 +23,7 @@ HEAD, SEEN, FIRST, NOWHERE = 0, 1, 2, 10**6
 
 
 @dataclass(frozen=True)
-class Turn:
+class Exchange:
     """One question and its answer."""
 
     kind: str
@@ -38,7 +38,7 @@ class Conversation:
     A shift makes a conversation look as if it stood later in a long one, which positions must bear.
     """
 
-    turns: tuple[Turn, ...]
+    turns: tuple[Exchange, ...]
     blind: bool = False
     shift: int = 0
 
@@ -131,7 +131,7 @@ class Packer:
         conversations: Sequence[Conversation],
         size: PictureSize,
         pictures: int = 1,
-        between: Turn | None = None,
+        between: Exchange | None = None,
         system: str = "",
     ) -> Row:
         """Pictures, then the conversations that fit, in order; one that does not fit is left out.
@@ -179,10 +179,10 @@ class Packer:
         row.add(self.after, [], SEEN, place)
         return place + len(self.after)
 
-    def _asked(self, turn: Turn, later: bool = False) -> list[int]:
+    def _asked(self, turn: Exchange, later: bool = False) -> list[int]:
         return ([self.user] if later else []) + self.encode(turn.question) + [self.assistant]
 
-    def _said(self, turn: Turn) -> list[int]:
+    def _said(self, turn: Exchange) -> list[int]:
         return [*self.encode(turn.answer), self.eos]
 
     def batch(self, rows: Sequence[Row]) -> PackedText:

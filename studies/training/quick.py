@@ -17,7 +17,7 @@ from ..world.questions import MAKERS, ask
 from ..world.scene import make_scene
 from ..world.splits import held_out_seed
 from .batches import pixels
-from .packing import Conversation, Packer, Turn
+from .packing import Conversation, Exchange, Packer
 from .recipe import Recipe, decode
 
 PER_SCENE = 2
@@ -38,7 +38,7 @@ def quick_accuracy(recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrained
         for i, scene in enumerate(drawn):
             rng = random.Random(start + i)
             asked.append([q for kind in MAKERS for _ in range(PER_SCENE) if (q := ask(rng, scene, kind))])
-        talks = [[Conversation((Turn(q.kind, q.text, q.answer),)) for q in questions] for questions in asked]
+        talks = [[Conversation((Exchange(q.kind, q.text, q.answer),)) for q in questions] for questions in asked]
         rows = [packer.row(of_scene, recipe.picture) for of_scene in talks]
         text = packer.batch(rows)
         images = torch.stack([torch.from_numpy(pixels(scene, recipe.picture, None)) for scene in drawn]).to(device)

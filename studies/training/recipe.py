@@ -16,7 +16,7 @@ from .tokenizer import Dialect
 
 
 @dataclass(frozen=True)
-class Seen:
+class TowerOutput:
     """What a tower makes of a batch: `last` [B, P, D] for the patch heads, row by row, `embeds` [B, T, H] for the decoder."""
 
     last: torch.Tensor
@@ -42,7 +42,7 @@ class Recipe:
     parts: dict[str, tuple[str, ...]]
     build: Callable[[Recipe, PreTrainedTokenizerFast], PreTrainedModel]
     save_processor: Callable[[Recipe, PreTrainedTokenizerFast, str], None]
-    see: Callable[[PreTrainedModel, torch.Tensor], Seen]
+    see: Callable[[PreTrainedModel, torch.Tensor], TowerOutput]
     place_layer: int | None = None
     with_stage1: bool = False
 

@@ -16,7 +16,7 @@ from transformers import (
 )
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
-from .recipe import Recipe, Seen, cosine_filters
+from .recipe import Recipe, TowerOutput, cosine_filters
 from .sizes import PictureSize
 from .tokenizer import BOS, EOS, LLAVA, PAD
 
@@ -87,9 +87,9 @@ def _save_processor(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, folder: 
     processor(recipe, tokenizer).save_pretrained(folder)
 
 
-def _see(model: PreTrainedModel, pixels: torch.Tensor) -> Seen:
+def _see(model: PreTrainedModel, pixels: torch.Tensor) -> TowerOutput:
     out = model.model.vision_tower(pixel_values=pixels, output_hidden_states=True)
-    return Seen(out.last_hidden_state, model.model.multi_modal_projector(out.hidden_states[-1]))
+    return TowerOutput(out.last_hidden_state, model.model.multi_modal_projector(out.hidden_states[-1]))
 
 
 def _start_from_space(embeddings: torch.nn.Module, picture: PictureSize) -> None:

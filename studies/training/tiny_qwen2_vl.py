@@ -17,7 +17,7 @@ from transformers import (
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from .recipe import Recipe, Seen, cosine_filters
+from .recipe import Recipe, TowerOutput, cosine_filters
 from .sizes import PictureSize
 from .tokenizer import BOS, EOS, PAD, QWEN
 
@@ -105,7 +105,7 @@ def _start(model: PreTrainedModel) -> None:
             part.bias.data.normal_()
 
 
-def see(model: PreTrainedModel, pixels: torch.Tensor) -> Seen:
+def see(model: PreTrainedModel, pixels: torch.Tensor) -> TowerOutput:
     """The tower over pictures of one size, [B, 3, H, W]: as `Qwen2VLModel.visual`, which takes them one after the other."""
     visual, (pictures, _, height, width) = model.model.visual, pixels.shape
     rows, cols = height // (PATCH_PX * MERGE), width // (PATCH_PX * MERGE)
@@ -123,7 +123,7 @@ def see(model: PreTrainedModel, pixels: torch.Tensor) -> Seen:
         config._attn_implementation = before
     embeds = visual.merger(hidden).reshape(pictures, rows * cols, -1)
     last = hidden.reshape(pictures, rows, cols, MERGE, MERGE, -1).permute(0, 1, 3, 2, 4, 5).flatten(1, 4)
-    return Seen(last, embeds)
+    return TowerOutput(last, embeds)
 
 
 def patches_of(pixels: torch.Tensor) -> torch.Tensor:

@@ -113,13 +113,13 @@ def _run(rank: int, plan: Plan, port: int) -> None:
             "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=plan.processes, timeout=timedelta(hours=1)
         )
     try:
-        _Run(rank, plan).go()
+        _Training(rank, plan).go()
     finally:
         if plan.processes > 1:
             dist.destroy_process_group()
 
 
-class _Run:
+class _Training:
     """One process's part of a run."""
 
     def __init__(self, rank: int, plan: Plan) -> None:

@@ -193,6 +193,11 @@ class TestTheHostingPage:
         assert (LEFT_S, IDLE_S) == (60, 900)
         assert "a minute after the last page of their browser is closed" in " ".join(HOSTING.split())
         assert "15 minutes in which nothing is done" in " ".join(HOSTING.split())
-        kinds = {"an answer": tasks.Answer, "look into an answer": tasks.Examine, "scoring": tasks.Score, "preview": tasks.Look}
+        kinds = {
+            "an answer": tasks.AnswerTask,
+            "look into an answer": tasks.ExamineTask,
+            "scoring": tasks.ScoreTask,
+            "preview": tasks.LookTask,
+        }
         for words, kind in kinds.items():
             assert re.search(rf"{words}\s+{kind.gpu_s} s", HOSTING), words

@@ -121,7 +121,7 @@ def test_an_answer_is_the_same_and_streams(lent: Core, bed: Bed, picture: Any, l
     lender.CALLS.clear()
     came: list[tuple[float, Any]] = [(time.monotonic(), event) for event in lent.generate(spec, prompt, Options(48))]
     assert said([event for _, event in came]) == said(list(bed.core.generate(spec, prompt, Options(48))))
-    assert [(kind, seconds) for kind, seconds, _ in lender.CALLS] == [("Answer", 60)]
+    assert [(kind, seconds) for kind, seconds, _ in lender.CALLS] == [("AnswerTask", 60)]
     at = [when for when, event in came if isinstance(event, Token)]
     assert at[-1] - at[0] > 0.002, "tokens come one by one, not all at the end"
 
@@ -174,7 +174,7 @@ def test_scores_forced_tokens_and_what_was_seen_are_the_same(lent: Core, bed: Be
     same(lent.score(spec, prompt, ["Yes", "No"]), bed.core.score(spec, prompt, ["Yes", "No"]))
     same(lent.forced(spec, prompt, "Yes"), bed.core.forced(spec, prompt, "Yes"))
     same(lent.look(spec, prompt), bed.core.look(spec, prompt))
-    assert [(kind, seconds) for kind, seconds, _ in lender.CALLS] == [("Score", 60), ("Force", 30), ("Look", 15)]
+    assert [(kind, seconds) for kind, seconds, _ in lender.CALLS] == [("ScoreTask", 60), ("ForceTask", 30), ("LookTask", 15)]
     assert all(size < 4_000_000 for _, _, size in lender.CALLS), lender.CALLS
 
 
@@ -308,8 +308,8 @@ def test_errors_come_home_as_what_they_are(lent: Core, bed: Bed, picture: Any) -
 
 def test_a_job_ends_before_its_time_is_up(lent: Core, bed: Bed, picture: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer with what was written, other work with a sentence."""
-    monkeypatch.setattr(tasks.Answer, "gpu_s", 10)  # 5 s of work: a process of a busy machine has begun to write by then
-    monkeypatch.setattr(tasks.Examine, "gpu_s", 6)
+    monkeypatch.setattr(tasks.AnswerTask, "gpu_s", 10)  # 5 s of work: a process of a busy machine has begun to write by then
+    monkeypatch.setattr(tasks.ExamineTask, "gpu_s", 6)
     endless = next(status.checkpoint for status in lent.loaded() if status.checkpoint.name.startswith("endless"))
     events = list(lent.generate(endless, ask("Go on."), Options(4000)))
     assert isinstance(events[-1], Finished)
@@ -340,7 +340,7 @@ def test_every_kind_of_task_pickles_and_says_how_long_it_may_take(bed: Bed, pict
     kinds = [kind for kind in classes if "__call__" in vars(kind) and kind is not tasks.Task]
     assert len(kinds) >= 5
     assert all(5 < kind.gpu_s <= 120 for kind in kinds)
-    task = tasks.Answer(bed.spec(TINY), "r", ask("Hello?", picture), Options())
+    task = tasks.AnswerTask(bed.spec(TINY), "r", ask("Hello?", picture), Options())
     assert pickle.loads(pickle.dumps(task)) == task
 
 

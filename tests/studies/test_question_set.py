@@ -17,7 +17,7 @@ from studies import question_set
 from studies.evaluation import evaluate, grade, main_items
 from studies.metrics import wilson
 from studies.paired import McNemar
-from studies.question_set import Asked, Compared, compare_all, differing_first, drawn, is_right, listed, summary, typed
+from studies.question_set import Compared, SetQuestion, compare_all, differing_first, drawn, is_right, listed, summary, typed
 from studies.world.locations import to_tokens
 
 
@@ -36,7 +36,7 @@ def test_typed_lines_are_asked_about_each_picture() -> None:
     assert [(one.question, one.pictures, one.truths) for one in found] == [
         ("What is it?", (a,), ()), ("What is it?", (b,), ()), ("How many?", (a,), ("2",)), ("How many?", (b,), ("2",)),
     ]  # fmt: skip
-    assert typed("Hello?", []) == [Asked("Hello?", ())]
+    assert typed("Hello?", []) == [SetQuestion("Hello?", ())]
     with pytest.raises(InputError, match="There is no question"):
         typed("  \n ", [a])
     with pytest.raises(InputError, match=r"'\| yes' has no question"):
@@ -67,14 +67,19 @@ def test_a_json_file_gives_its_questions(name: str, text: str) -> None:
         return {"x.png": x, "y.png": y}[image]
 
     assert listed(text, name, open_) == [
-        Asked("What?", (x,), ("a cat",), "animal"), Asked("Same?", (x, y), ("no", "No.")), Asked("And now?", ()),
-    ]  # fmt: skip
+        SetQuestion("What?", (x,), ("a cat",), "animal"),
+        SetQuestion("Same?", (x, y), ("no", "No.")),
+        SetQuestion("And now?", ()),
+    ]
     assert opened == ["x.png", "y.png"], "each once"
 
 
 def test_a_csv_file_gives_its_questions() -> None:
     x = picture(1)
-    assert listed(CSV, "Q.CSV", lambda name: x) == [Asked("What?", (x,), ("a cat",), "animal"), Asked("Same, or not?", (x,))]
+    assert listed(CSV, "Q.CSV", lambda name: x) == [
+        SetQuestion("What?", (x,), ("a cat",), "animal"),
+        SetQuestion("Same, or not?", (x,)),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -121,13 +126,13 @@ def test_drawn_questions_are_the_evaluation_s_own() -> None:
     ],
 )
 def test_right_is_words_that_begin_with_the_truth(truths: tuple[str, ...], said: str, right: bool | None) -> None:
-    assert is_right(Asked("?", (), truths), said) is right
+    assert is_right(SetQuestion("?", (), truths), said) is right
 
 
 def test_a_drawn_question_is_right_where_its_own_scorer_says_so() -> None:
     items = [item for item in main_items(4000) if item.question.kind == "find" and item.question.variant == "present"][:5]
     for item in items:
-        asked = Asked(item.question.text, (), (item.question.answer,), "find", item)
+        asked = SetQuestion(item.question.text, (), (item.question.answer,), "find", item)
         assert is_right(asked, item.question.answer) is True
         assert is_right(asked, "nothing") is False
         x0, y0, x1, y1 = item.scene.things[item.question.things[0]].box
@@ -173,10 +178,10 @@ def test_a_column_that_fails_is_missing_and_the_others_are_counted(own_bed: Bed,
     (tmp_path / "config.json").write_text("{")
     good, bad = own_bed.spec("llava_clip"), parse_spec(str(tmp_path))
 
-    def columns(asked: Asked) -> list[Column]:
+    def columns(asked: SetQuestion) -> list[Column]:
         return [Column(spec, ask(asked.question, *asked.pictures), Options(max_new_tokens=3)) for spec in (bad, good)]
 
-    (one,) = compare_all(own_bed.core, [Asked("What?", (picture(0),), ("x",))], columns)
+    (one,) = compare_all(own_bed.core, [SetQuestion("What?", (picture(0),), ("x",))], columns)
     assert one.said[0] is None
     assert "config.json is damaged" in one.errors[0]
     assert one.right == (None, False)
@@ -189,11 +194,11 @@ def test_a_column_that_fails_is_missing_and_the_others_are_counted(own_bed: Bed,
 
 def test_a_set_can_be_left_between_questions_and_within_one(bed: Bed) -> None:
     bed.vlm("llava_clip")
-    asked: list[Asked] = []
+    asked: list[SetQuestion] = []
 
     def questions() -> Any:
         for index in range(100):
-            asked.append(Asked(f"Number {index}?", (picture(0),)))
+            asked.append(SetQuestion(f"Number {index}?", (picture(0),)))
             yield asked[-1]
 
     running = compare_all(bed.core, questions(), short(bed, "llava_clip", "llava_clip"))
@@ -208,7 +213,7 @@ def test_a_set_can_be_left_between_questions_and_within_one(bed: Bed) -> None:
 
 
 def compared(number: int, said: tuple[str, ...], right: tuple[bool | None, ...], kind: str = "k") -> Compared:
-    return Compared(Asked(str(number), (), (), kind), "", said, right, ("",) * len(said))
+    return Compared(SetQuestion(str(number), (), (), kind), "", said, right, ("",) * len(said))
 
 
 FOUND = [

@@ -9,7 +9,7 @@ import pytest
 
 from studies.comparison import Vote
 from studies.metrics import wilson
-from studies.ranking import Game, Record, bradley_terry, games, rank, rank_by_kind, undetermined, won
+from studies.ranking import Game, WinCount, bradley_terry, games, rank, rank_by_kind, undetermined, won
 
 
 def vote(winner: str, *columns: str, kind: str = "") -> Vote:
@@ -29,8 +29,8 @@ def test_win_rates_leave_ties_out_and_count_them_beside() -> None:
     found = rank(votes)
     assert found.votes == 15
     assert list(found.records) == ["x", "y"], "best first"
-    assert found.records["x"] == found.pairs["x", "y"] == Record(7, 3, 5)
-    assert found.records["y"] == Record(3, 7, 5)
+    assert found.records["x"] == found.pairs["x", "y"] == WinCount(7, 3, 5)
+    assert found.records["y"] == WinCount(3, 7, 5)
     assert found.records["x"].rate == wilson(7, 10)
     assert found.records["x"].games == 15
     assert found.strengths == {}

@@ -18,7 +18,7 @@ from PIL import Image
 from studies.training import tiny_llava, tiny_qwen2_vl
 from studies.training.batches import Batches, conversations, pixels
 from studies.training.losses import AnswerLoss
-from studies.training.packing import IGNORED, Conversation, Packer, Turn
+from studies.training.packing import IGNORED, Conversation, Exchange, Packer
 from studies.training.patches import COVERED, TEXT_SHAPE, patch_facts
 from studies.training.recipe import decode
 from studies.training.sizes import PictureSize
@@ -91,14 +91,14 @@ def test_trained_wordings_cost_few_tokens(tokenizer):
 # --- packing --------------------------------------------------------------------------------------
 
 TALKS = [
-    Conversation((Turn("a", "What color is the star?", "red"), Turn("b", "And its shape?", "star"))),
-    Conversation((Turn("c", "Is there a heart?", "There is no picture. Attach one first."),), blind=True),
-    Conversation((Turn("d", "How many objects?", "3"),), shift=120),
+    Conversation((Exchange("a", "What color is the star?", "red"), Exchange("b", "And its shape?", "star"))),
+    Conversation((Exchange("c", "Is there a heart?", "There is no picture. Attach one first."),), blind=True),
+    Conversation((Exchange("d", "How many objects?", "3"),), shift=120),
 ]
 
 
 @pytest.mark.parametrize(("pictures", "between", "system"), [
-    (1, None, ""), (1, None, "Answer briefly."), (2, None, ""), (2, Turn("count", "How many?", "2"), ""),
+    (1, None, ""), (1, None, "Answer briefly."), (2, None, ""), (2, Exchange("count", "How many?", "2"), ""),
 ])  # fmt: skip
 def test_a_packed_conversation_is_computed_as_if_it_stood_alone(model, tokenizer, packer, pictures, between, system):
     row = packer.row(TALKS, TINY_LLAVA.picture, pictures, between, system)
@@ -169,12 +169,12 @@ def test_the_tower_over_a_batch_equals_the_tower_picture_by_picture(qwen, size):
     torch.testing.assert_close(ours.last.flatten(0, 1), theirs.last_hidden_state[raster], atol=2e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("pictures", "between"), [(1, None), (2, None), (2, Turn("count", "How many?", "2"))])
+@pytest.mark.parametrize(("pictures", "between"), [(1, None), (2, None), (2, Exchange("count", "How many?", "2"))])
 def test_a_packed_conversation_about_any_shape_equals_the_whole_model_on_its_text(qwen, pictures, between):
     """The whole model lays out positions in two dimensions itself, from the token types, and sees the pictures."""
     tokenizer, model = qwen
     packer, size = Packer(tokenizer, QWEN, TINY_QWEN2_VL.text_tokens), TINY_QWEN2_VL.sizes[1]
-    talks = [TALKS[0], Conversation((Turn("x", "How many things are there?", "four"),))]
+    talks = [TALKS[0], Conversation((Exchange("x", "How many things are there?", "four"),))]
     row = packer.row(talks, size, pictures, between)
     values = torch.randn(pictures, 3, size.height_px, size.width_px, generator=torch.Generator().manual_seed(1))
     shape = torch.tensor([[1, 2 * size.rows, 2 * size.cols]] * pictures)

@@ -21,7 +21,7 @@ from zoo import BUILDERS
 from model.errors import OptionsError, PromptError
 from model.events import Encoded, Finished, Prefilled, Queued, Token, Waiting
 from model.families.base.tokens import Detokenizer, Pieces
-from model.generation.hooks import Choice, Teller, end_tokens
+from model.generation.hooks import Teller, TokenChoice, end_tokens
 from model.generation.vlm import VisionLanguageModel
 from model.options import Options
 from model.prompt import Message, Prompt, ask
@@ -491,15 +491,15 @@ def test_a_teller_that_is_asked_again_after_the_end_says_nothing(bed: Bed) -> No
     pieces, said = bed.vlm("llava_clip").pieces, []
 
     class Fixed:
-        choice = Choice(300, -1.0, ((300, -1.0),), False)
+        choice = TokenChoice(300, -1.0, ((300, -1.0),), False)
 
     stop, chooser = threading.Event(), Fixed()
     teller = Teller(chooser, pieces, frozenset({2}), stop, said.append)
     ids = torch.tensor([[1]])
     assert not teller(ids, None)
-    chooser.choice = Choice(2, -1.0, (), False)
+    chooser.choice = TokenChoice(2, -1.0, (), False)
     assert teller(ids, None)
-    chooser.choice = Choice(301, -1.0, (), False)
+    chooser.choice = TokenChoice(301, -1.0, (), False)
     assert teller(ids, None)
     assert (teller.ids, teller.chosen, len(said), teller.ended) == ([300, 2], 1, 1, True)
     stopped = Teller(chooser, pieces, frozenset({2}), stop, said.append)
