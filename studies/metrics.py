@@ -35,7 +35,7 @@ def wilson(right: int, n: int) -> Figure:
     p, z2 = right / n, Z95**2
     middle = (p + z2 / (2 * n)) / (1 + z2 / n)
     reach = Z95 / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return Figure(p, max(0.0, middle - reach), min(1.0, middle + reach), n)
+    return Figure(p, max(0.0, min(p, middle - reach)), min(1.0, max(p, middle + reach)), n)  # rounding must not put p outside
 
 
 def bootstrap_mean(values: Sequence[float], seed: int = 0) -> Figure:

@@ -10,6 +10,7 @@ Dimensions and ids are not the Hub's, and nothing here says anything about quali
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -43,16 +44,27 @@ from zoo_parts import (
 
 BUILDERS: dict[str, Callable[[Path], None]] = {}
 """Name -> function that writes the checkpoint into an empty folder."""
+LAYOUTS: dict[str, list[str]] = {}
+"""Layout -> names of the checkpoints whose visual tokens are placed that way, in their order here."""
 
 SQUARE = {"height": 56, "width": 56}
 TILES = [[56, 112], [112, 56], [112, 112]]
 """Canvases (height, width) of LLaVA-NeXT."""
 
 
-def builder(function: Callable[[Path], None]) -> Callable[[Path], None]:
-    """Decorator: make the function an entry of BUILDERS under its own name."""
-    BUILDERS[function.__name__] = function
-    return function
+def builder(layout: str = "") -> Callable[[Callable[[Path], None]], Callable[[Path], None]]:
+    """Decorator: make the function an entry of BUILDERS under its own name, and of LAYOUTS where its tokens have places.
+
+    `layout` is "plain" where each patch is seen once, "tiled" where pictures are cut into tiles, empty elsewhere.
+    """
+
+    def add(function: Callable[[Path], None]) -> Callable[[Path], None]:
+        BUILDERS[function.__name__] = function
+        if layout:
+            LAYOUTS.setdefault(layout, []).append(function.__name__)
+        return function
+
+    return add
 
 
 def build(name: str, folder: Path | str) -> Path:
@@ -90,7 +102,7 @@ def _llama_tokenizer() -> PreTrainedTokenizerBase:
     return sentencepiece(LlamaTokenizer, "<unk> <s> </s>", "<image> <pad>", pad_token="<pad>")
 
 
-@builder
+@builder("plain")
 def llava_clip(folder: Path) -> None:
     """LLaVA-1.5: second to last layer of CLIP without its class token; shortest edge resized, then the centre cut out."""
     size = {"size": {"shortest_edge": 56}, "crop_size": SQUARE, "do_center_crop": True}
@@ -98,7 +110,7 @@ def llava_clip(folder: Path) -> None:
     _llava(folder, tower("clip_vision_model", projection_dim=32), pictures, "default")
 
 
-@builder
+@builder("plain")
 def llava_pad(folder: Path) -> None:
     """LLaVA-1.5 as its authors ran it: padded to a square in the mean colour, so nothing is cut off."""
     size = {"size": {"shortest_edge": 56}, "crop_size": SQUARE, "do_center_crop": True, "do_pad": True}
@@ -106,14 +118,14 @@ def llava_pad(folder: Path) -> None:
     _llava(folder, tower("clip_vision_model", projection_dim=32), pictures, "default")
 
 
-@builder
+@builder("plain")
 def llava_siglip(folder: Path) -> None:
     """LLaVA with SigLIP: no class token, the picture squashed to a square."""
     pictures = {"image_processor_type": "SiglipImageProcessor", "size": SQUARE, **HALF_COLOURS}
     _llava(folder, tower("siglip_vision_model", vision_use_head=False), pictures, "full")
 
 
-@builder
+@builder("plain")
 def vipllava(folder: Path) -> None:
     """ViP-LLaVA: several layers of CLIP side by side, without the class token; a norm before the connector."""
     tokenizer = _llama_tokenizer()
@@ -131,7 +143,7 @@ def vipllava(folder: Path) -> None:
     save(folder, tokenizer, config, pictures, processor, template=LLAVA_TEMPLATE)
 
 
-@builder
+@builder("tiled")
 def llava_next(folder: Path) -> None:
     """LLaVA-NeXT: the squashed picture, then tiles of the best canvas without their padding, a newline token after each row."""
     tokenizer = _llama_tokenizer()
@@ -152,7 +164,7 @@ def llava_next(folder: Path) -> None:
     save(folder, tokenizer, config, pictures, processor, template=NEXT_TEMPLATE)
 
 
-@builder
+@builder("tiled")
 def llava_onevision(folder: Path) -> None:
     """LLaVA-OneVision: tiles for one picture, one padded square each for several. Patches leave 4 pixels of a tile's 60."""
     tokenizer = _qwen_tokenizer("<image> <video>")
@@ -201,7 +213,7 @@ def _qwen_vl(folder: Path, model_type: str, vision: dict[str, Any], processor: s
     save(folder, tokenizer, config, pictures, {"processor_class": processor}, template=template, video="Qwen2VLVideoProcessor")
 
 
-@builder
+@builder("plain")
 def qwen2_vl(folder: Path) -> None:
     """Qwen2-VL: any size, patches merged 2 x 2, positions in time, row and column."""
     vision = {
@@ -211,7 +223,7 @@ def qwen2_vl(folder: Path) -> None:
     _qwen_vl(folder, "qwen2_vl", vision, "Qwen2VLProcessor")
 
 
-@builder
+@builder("plain")
 def qwen2_5_vl(folder: Path) -> None:
     """Qwen2.5-VL: as Qwen2-VL, with a tower that attends in windows of 56 pixels but for its last layer."""
     vision = {
@@ -221,7 +233,7 @@ def qwen2_5_vl(folder: Path) -> None:
     _qwen_vl(folder, "qwen2_5_vl", vision, "Qwen2_5_VLProcessor")
 
 
-@builder
+@builder("plain")
 def qwen3_vl(folder: Path) -> None:
     """Qwen3-VL: patches of 16 pixels; a layer of the tower also feeds the decoder's first layer."""
     vision = {
@@ -232,7 +244,7 @@ def qwen3_vl(folder: Path) -> None:
     _qwen_vl(folder, "qwen3_vl", vision, "Qwen3VLProcessor", head_dim=16)
 
 
-@builder
+@builder("tiled")
 def internvl(folder: Path) -> None:
     """InternVL3: tiles of the squashed picture and a thumbnail, each pixel-shuffled from 4 x 4 to 2 x 2."""
     named = {
@@ -273,7 +285,7 @@ IDEFICS_CONTROL = "<fake_token_around_image> <image> <end_of_utterance> <global-
 )
 
 
-@builder
+@builder("tiled")
 def idefics3(folder: Path) -> None:
     """Idefics3: tiles with row and column markers, then the whole picture, each pixel-shuffled from 4 x 4 to 2 x 2."""
     control = f"<|begin_of_text|> <|end_of_text|> <|finetune_right_pad_id|> {IDEFICS_CONTROL}"
@@ -282,7 +294,7 @@ def idefics3(folder: Path) -> None:
     _idefics(folder, tokenizer, "Idefics3", SMOLVLM_TEMPLATE.replace("<|im_start|>", "<|begin_of_text|>", 1))
 
 
-@builder
+@builder()
 def idefics2(folder: Path) -> None:
     """Idefics2: four quarters and the whole picture at their own shape, 8 queries of a resampler for each."""
     tokenizer = sentencepiece(
@@ -304,7 +316,7 @@ def idefics2(folder: Path) -> None:
     save(folder, tokenizer, config, pictures, processor, template=SMOLVLM_TEMPLATE.replace("<|im_start|>", "", 1))
 
 
-@builder
+@builder("tiled")
 def smolvlm(folder: Path) -> None:
     """SmolVLM2: Idefics3 with a small decoder and a video processor."""
     named = {
@@ -322,7 +334,7 @@ def _gemma_tokenizer(control: str, **named: str) -> PreTrainedTokenizerBase:
     return sentencepiece(GemmaTokenizer, "<pad> <eos> <bos> <unk> <mask>", control, **named)
 
 
-@builder
+@builder("plain")
 def paligemma(folder: Path) -> None:
     """PaliGemma: squashed picture, prefix seen in both directions, no chat template; 1024 location tokens."""
     places = [f"<loc{i:0>4}>" for i in range(1024)] + [f"<seg{i:0>3}>" for i in range(128)]
@@ -336,7 +348,7 @@ def paligemma(folder: Path) -> None:
     save(folder, tokenizer, config, pictures, {"processor_class": "PaliGemmaProcessor"})
 
 
-@builder
+@builder("plain")
 def gemma3(folder: Path) -> None:
     """Gemma 3: 8 x 8 patches pooled to 4 x 4 tokens; two layers see a sliding window only, the third everything."""
     named = {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "image_token": "<image_soft_token>"}
@@ -359,7 +371,7 @@ def gemma3(folder: Path) -> None:
     save(folder, tokenizer, config, pictures, processor, template="{{ bos_token }}" + template)
 
 
-@builder
+@builder()
 def blip2(folder: Path) -> None:
     """BLIP-2 with OPT: 8 queries of a Q-Former stand in front of the text; no chat template."""
     ends = {"bos_token": "</s>", "eos_token": "</s>", "unk_token": "</s>", "pad_token": "<pad>"}
@@ -378,7 +390,7 @@ def blip2(folder: Path) -> None:
     save(folder, tokenizer, config, pictures, {"processor_class": "Blip2Processor", "num_query_tokens": 8})
 
 
-@builder
+@builder()
 def kosmos2(folder: Path) -> None:
     """Kosmos-2: 64 latents in place of the picture, 1024 location tokens, no chat template."""
     tags = (
@@ -402,7 +414,7 @@ def kosmos2(folder: Path) -> None:
     save(folder, tokenizer, config, pictures, {"processor_class": "Kosmos2Processor", "num_patch_index_tokens": 1024})
 
 
-@builder
+@builder()
 def mllama(folder: Path) -> None:
     """Llama 3.2 Vision: pictures are keys of the cross-attention layer, not part of the text."""
     control = (
@@ -427,3 +439,8 @@ def mllama(folder: Path) -> None:
     start = "<|start_header_id|>ROLE<|end_header_id|>\n\n"
     template = turns(start, "<|eot_id|>", "<|image|>", start.replace("ROLE", "assistant"))
     save(folder, tokenizer, config, pictures, {"processor_class": "MllamaProcessor"}, template="{{ bos_token }}" + template)
+
+
+for _path in sorted(Path(__file__).parent.glob("zoo_*.py")):  # checkpoints in files of their own
+    if _path.stem != "zoo_parts":
+        importlib.import_module(_path.stem)

@@ -103,3 +103,9 @@ def test_bootstrap_of_equal_values_has_no_width_and_of_none_is_refused():
 
 def test_a_figure_is_written_with_its_interval():
     assert str(Figure(0.5, 0.25, 0.75, 4)) == "0.500 [0.250, 0.750]"
+
+
+def test_a_share_of_none_or_all_lies_inside_its_interval() -> None:
+    for n in range(1, 200):
+        assert wilson(0, n).low == 0 == wilson(0, n).value
+        assert wilson(n, n).high == 1 == wilson(n, n).value

@@ -14,6 +14,7 @@ import torch
 from bed import Bed
 from fakes import picture
 from PIL import Image
+from zoo import LAYOUTS
 
 from model.checkpoint import Checkpoint, parse_spec
 from model.errors import InputError, PromptError
@@ -25,11 +26,8 @@ from model.geometry.grid import View
 from model.pictures import from_image
 from model.prompt import ImagePart, ask
 
-TILED = ("llava_next", "llava_onevision", "idefics3", "smolvlm", "internvl")
-PLAIN = (
-    "llava_clip", "llava_pad", "vipllava", "llava_siglip", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "paligemma", "gemma3",
-    "tiny-llava", "tiny-llava-stage1",
-)  # fmt: skip
+TILED = (*LAYOUTS["tiled"],)
+PLAIN = (*LAYOUTS["plain"], "tiny-llava", "tiny-llava-stage1")
 GRIDS = (*PLAIN, *TILED)
 """Checkpoints of families that tie tokens to pixels: centre crop, padding, squashing, any aspect ratio, tiles."""
 SIZES = {"landscape": (640, 427), "portrait": (480, 700), "tiny": (40, 31)}

@@ -11,6 +11,7 @@ from bed import Bed
 from eager import attentions, eager
 from fakes import picture
 from PIL import Image
+from zoo import LAYOUTS
 
 from model.errors import PromptError, Unsupported
 from model.families.base import Capability
@@ -27,7 +28,7 @@ from model.pictures import from_image
 from model.progress import Run
 from model.prompt import ask
 
-TILED = ("llava_next", "llava_onevision", "idefics3", "smolvlm", "internvl")
+TILED = (*LAYOUTS["tiled"],)
 FAMILIES = (*TILED, "qwen2_5_vl", "qwen3_vl", "paligemma", "gemma3", "vipllava")
 METHODS = ("attention", "grad_attention", "relevancy", "relevancy_tower", "occlusion", "value_weighted")
 ANSWER = (5, 9, 12)

@@ -1,0 +1,75 @@
+"""The examples of CONTRIBUTING, added to a copy of the repository as written: found, run, and under the contract tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "data", "training", "checkpoints")
+SCENES = 12
+
+
+def examples() -> dict[str, str]:
+    """The whole files among the code blocks, by the path in their first line."""
+    blocks = re.findall(r"^```\w+\n(?:# |// )(\S+/\S+)\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+    return dict(blocks)
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy of the repository with every example in it."""
+    folder = tmp_path_factory.mktemp("extended") / "fovea"
+    shutil.copytree(ROOT, folder, ignore=LEFT_OUT)
+    (folder / "assets" / "checkpoints").symlink_to(ROOT / "assets" / "checkpoints")
+    for path, source in examples().items():
+        assert not (folder / path).exists(), f"{path} is there already"
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(source, encoding="utf-8")
+    yield folder
+    shutil.rmtree(folder)
+
+
+def run(folder: Path, *arguments: str) -> str:
+    """What `python ...` prints in the copy; it must end well."""
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=900,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+def test_examples_are_whole_files() -> None:
+    assert {Path(path).parts[:2] for path in examples()} >= {("model", "heat"), ("model", "families"), ("tests", "kit")}
+
+
+@pytest.mark.slow
+def test_the_examples_are_found_and_keep_the_contracts(extended: Path) -> None:
+    run(extended, "app.py", "readme")
+    readme = (extended / "README.md").read_text(encoding="utf-8")
+    assert "| Similarity to the word's state | Cosine of" in readme
+    assert "| DeepSeek-VL | `deepseek_vl` | yes |" in readme
+    assert "`python app.py study yes-bias`" in (extended / "docs" / "costs.md").read_text(encoding="utf-8")
+    names = " or ".join(Path(path).stem.removeprefix("zoo_") for path in examples())
+    rules = ["tests/model/heat", "tests/model/families", "tests/model/generation/test_generation.py", "tests/test_layers.py"]
+    printed = run(extended, "-m", "pytest", "-p", "no:cacheprovider", *rules, "-k", names)
+    passed = re.search(r"(\d+) passed", printed)
+    assert passed, printed
+    assert int(passed[1]) > 30, printed
+
+
+def test_the_example_of_a_study_measures(extended: Path) -> None:
+    printed = run(extended, "app.py", "study", "yes-bias", "--scenes", str(SCENES), "--json")
+    found = json.loads(printed.splitlines()[-1])
+    assert found["n"] == SCENES
+    assert found["low"] <= found["yes_rate"] <= found["high"] <= 0.5  # the built-in checkpoint says no to what is not there
