@@ -7,42 +7,12 @@ const asker = (place) => {
     groups = new Map(),
     MOST = 48;
   const name = () => [...crypto.getRandomValues(new Uint8Array(12))].map((b) => b.toString(16).padStart(2, '0')).join('');
-  const left = (elapsed, share) =>
-    share > 0.02 && share < 1 && elapsed > 1 ? `, about ${Math.max(1, Math.round((elapsed * (1 - share)) / share))} s left` : '';
-  const line = (key, text) => {
-    const row = make('div', 'fv-asking'),
-      bar = make('progress'),
-      words = make('span', 'fv-quiet', text);
-    bar.max = 1;
-    bar.setAttribute('aria-label', text);
-    row.append(
-      bar,
-      words,
-      button('fv-mini', 'Stop', 'Stop this', () => server.halt(key)),
-    );
-    const look = async () => {
-      if (!row.isConnected) return;
-      try {
-        const { share, elapsed_s: elapsed, text: doing } = await server.progress(key);
-        if (elapsed !== undefined) {
-          words.textContent = `${doing || text}, ${Math.round(elapsed)} s${left(elapsed, share)}`;
-          if (share === null) bar.removeAttribute('value');
-          else bar.value = share;
-        }
-      } catch {
-        /* the next look may succeed; the question itself tells what went wrong */
-      }
-      setTimeout(look, 400);
-    };
-    place.append(row);
-    look();
-    return row;
-  };
   const put = async (question, key, text) => {
     let row = null;
     const later = text
       ? setTimeout(() => {
-          row = line(key, text);
+          row = progressLine(key, text, () => server.halt(key), 'fv-asking');
+          place.append(row);
         }, 500)
       : 0;
     try {

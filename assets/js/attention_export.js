@@ -5,23 +5,9 @@ const exported = async (kind) => {
     trouble(got.error || 'Stopped.');
     return;
   }
-  if (kind === 'npz') {
-    saveNumbers(got.npz, got.name);
-    return;
-  }
-  if (kind === 'md') {
-    saveFile(got.page, 'text/markdown', `${got.name}.md`);
-    return;
-  }
-  const about = `${view.checkpoint}. ${view.question.slice(0, 200)} \u2192 ${view.tokens
-    .map((t) => t.t)
-    .join('')
-    .trim()
-    .slice(0, 200)}`;
-  const maps = p.pair.hidden ? [[p.heat, p.heat.now]] : p.three.map(({ heat }) => [heat, heat.now]);
-  try {
-    await saveFigure(kind, figureOf(about, maps), got.name);
-  } catch {
-    trouble('The picture could not be made here. Take the SVG.');
-  }
+  const { checkpoint, question: asked, tokens } = view,
+    maps = () => (p.pair.hidden ? [[p.heat, p.heat.now]] : p.three.map(({ heat }) => [heat, heat.now])),
+    about = { checkpoint, question: asked, words: tokens.map((one) => one.t), maps };
+  const wrong = await saveMaps(kind, { name: got.name, numbers: got.npz, page: got.page }, about);
+  if (wrong) trouble(wrong);
 };

@@ -35,6 +35,17 @@ const shown = (text) =>
       /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
       (c) => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0'),
     ) || '\u2205';
+// Offers a text or a Blob as a file.
+const saveFile = (data, type, name) => {
+  const link = make('a'),
+    url = URL.createObjectURL(data instanceof Blob ? data : new Blob([data], { type }));
+  link.href = url;
+  link.download = name;
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
+};
 const scrollBox = () => element.closest('.fv-scroll');
 const nearEnd = (box) => !box || box.scrollHeight - box.scrollTop - box.clientHeight < 160;
 const toEnd = (box) => {

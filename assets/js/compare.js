@@ -71,7 +71,7 @@ const under = (value) => {
     names = value.columns.map(({ letter }) => letter);
   const draw = () => {
     const pair = value.pairs[Math.min(chosenPair, value.pairs.length - 1)],
-      box = part('Words', wordDiff(pair, names), agreementLine(pair));
+      box = part('Words', wordDiff(pair, names), factList(pair.agreement, 'wide'));
     if (value.pairs.length > 1)
       box.insertBefore(
         pick(

@@ -1,8 +1,9 @@
 // Answers side by side: text as it comes, then what each took; and strips of length and probability on one scale.
 const letterOf = (column) => make('b', 'fv-letter', column.letter);
-const figures = (column) => {
-  const list = make('dl', 'fv-versus-facts');
-  for (const [name, value, why] of column.facts) {
+// Rows are [name, value, why]; why is shown on hover.
+const factList = (rows, className = '') => {
+  const list = make('dl', `fv-versus-facts ${className}`.trim());
+  for (const [name, value, why] of rows) {
     const dt = make('dt', '', name);
     dt.title = why;
     list.append(dt, make('dd', '', value));
@@ -33,7 +34,7 @@ const columnBox = (column, running, stop) => {
     end.hidden = !going || now.done || !now.name;
     if (now.facts.length && ended !== JSON.stringify(now.facts)) {
       ended = JSON.stringify(now.facts);
-      more.replaceChildren(figures(now));
+      more.replaceChildren(factList(now.facts));
     }
     box.setAttribute('aria-label', `Column ${now.letter}: ${now.name || 'name hidden'}`);
     box.classList.toggle('off', Boolean(now.error));

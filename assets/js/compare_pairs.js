@@ -25,15 +25,6 @@ const wordDiff = (pair, names) => {
   }
   return box;
 };
-const agreementLine = (pair) => {
-  const list = make('dl', 'fv-versus-facts wide');
-  for (const [name, value, why] of pair.agreement) {
-    const dt = make('dt', '', name);
-    dt.title = why;
-    list.append(dt, make('dd', '', value));
-  }
-  return list;
-};
 const boxesFigure = (boxes) => {
   const figure = make('figure', 'fv-versus-boxes'),
     frame = make('div', 'fv-frame'),

@@ -24,16 +24,6 @@ const figureTable = (heads, rows) => {
   wrap.append(table);
   return wrap;
 };
-const download = (text, type, name) => {
-  const link = make('a'),
-    url = URL.createObjectURL(new Blob([text], { type }));
-  link.href = url;
-  link.download = name;
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(url), 10000);
-};
 const votesView = (value, choose) => {
   const head = make('div', 'fv-actions'),
     nodes = [head],
@@ -57,9 +47,9 @@ const votesView = (value, choose) => {
     return nodes;
   }
   head.append(
-    button('fv-mini', 'CSV', 'All these votes as a table', () => download(value.csv, 'text/csv', 'votes.csv')),
+    button('fv-mini', 'CSV', 'All these votes as a table', () => saveFile(value.csv, 'text/csv', 'votes.csv')),
     button('fv-mini', 'JSON', 'All these votes as a list of objects', () =>
-      download(value.json, 'application/json', 'votes.json'),
+      saveFile(value.json, 'application/json', 'votes.json'),
     ),
   );
   const strengths = value.names.some((row) => row[5]),

@@ -1,7 +1,7 @@
 // Maps as a file: what is on the page, drawn once more as SVG with picture and map inside it; PNG is that, rasterised.
 //   figureOf(text, maps)            -> SVG; maps are [[heat, {title, note, scale, signed, unit}], ...], without a scale for colours
-//   saveFigure(kind, svg, name)     -> a promise; kind is 'svg' or 'png'
-//   saveFile(data, type, name)      offers a file
+//   saveMaps(kind, {name, numbers, page}, {checkpoint, question, words, maps})   -> a promise of '' or of what went wrong;
+//                                   kind is 'npz', 'md', 'svg' or 'png'; `numbers` is base64, `page` Markdown; `maps()` as above
 //   exportMenu(act)                 -> node; act(kind) is called with 'png', 'svg', 'npz' or 'md'
 const svgNode = (tag, values, text) => {
   const node = shape(tag, values);
@@ -126,16 +126,6 @@ const figureOf = (about, maps) => {
   svg.setAttribute('viewBox', `0 0 ${FIGURE_WIDTH} ${Math.ceil(top + 8)}`);
   return svg;
 };
-const saveFile = (data, type, name) => {
-  const link = make('a'),
-    url = URL.createObjectURL(data instanceof Blob ? data : new Blob([data], { type }));
-  link.href = url;
-  link.download = name;
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(url), 10000);
-};
 const rastered = (text, width, height) =>
   new Promise((done, failed) => {
     const img = new Image(),
@@ -160,6 +150,19 @@ const saveNumbers = (text, name) =>
     'application/octet-stream',
     `${name}.npz`,
   );
+const saveMaps = async (kind, { name, numbers, page }, { checkpoint, question, words, maps }) => {
+  if (kind === 'npz') saveNumbers(numbers, name);
+  else if (kind === 'md') saveFile(page, 'text/markdown', `${name}.md`);
+  else {
+    const about = `${checkpoint}. ${question.slice(0, 200)} \u2192 ${words.join('').trim().slice(0, 200)}`;
+    try {
+      await saveFigure(kind, figureOf(about, maps()), name);
+    } catch {
+      return 'The picture could not be made here. Take the SVG.';
+    }
+  }
+  return '';
+};
 const exportMenu = (act) => {
   const box = make('details', 'fv-export'),
     bar = make('div', 'fv-actions');

@@ -84,22 +84,13 @@ const frameStrip = (pictures, { choose, small = false }) => {
         text.style.left = bar.style.left;
         hit.append(text);
       }
-      hit.addEventListener('pointerenter', () => {
-        over = k;
-        tell();
-      });
-      hit.addEventListener('pointerleave', () => {
-        over = -1;
-        tell();
-      });
-      hit.addEventListener('focus', () => {
-        over = k;
-        tell();
-      });
-      hit.addEventListener('blur', () => {
-        over = -1;
-        tell();
-      });
+      const on = (event, which) =>
+        hit.addEventListener(event, () => {
+          over = which;
+          tell();
+        });
+      for (const event of ['pointerenter', 'focus']) on(event, k);
+      for (const event of ['pointerleave', 'blur']) on(event, -1);
       hit.addEventListener('keydown', (e) => {
         const to = { ArrowRight: 1, ArrowLeft: -1 }[e.key],
           next = to && all[all.indexOf(k) + to];

@@ -82,28 +82,9 @@ const exported = async (kind) => {
   const reply = await ask({ kind: 'export', run, part, ...chosen, ...whatOf(s.map) }, { text: 'Preparing the file' });
   failed(reply.error);
   if (reply.error) return;
-  if (kind === 'npz') {
-    saveNumbers(reply.numbers, reply.name);
-    return;
-  }
-  if (kind === 'md') {
-    saveFile(reply.page, 'text/markdown', `${reply.name}.md`);
-    return;
-  }
-  const about = `${data.about.checkpoint}. ${data.about.question.slice(0, 200)} \u2192 ${data.words
-    .map((w) => w.t)
-    .join('')
-    .trim()
-    .slice(0, 200)}`;
-  const maps = p.drawn.map((heat) => [
-    heat,
-    { note: heat === map ? [data.titles[s.map][1], p.note.textContent].filter(Boolean).join(' ') : '', ...heat.now },
-  ]);
-  try {
-    await saveFigure(kind, figureOf(about, maps), reply.name);
-  } catch {
-    failed('The picture could not be made here. Take the SVG.');
-  }
+  const note = (heat) => (heat === map ? [data.titles[s.map][1], p.note.textContent].filter(Boolean).join(' ') : ''),
+    maps = () => p.drawn.map((heat) => [heat, { note: note(heat), ...heat.now }]);
+  failed(await saveMaps(kind, reply, { ...data.about, words: data.words.map((w) => w.t), maps }));
 };
 // Whether what the decoder says at patches can be believed is measured when asked for.
 const measureLens = async () => {

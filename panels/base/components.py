@@ -51,10 +51,10 @@ COMPARE = ("compare_columns", "compare_pairs", "compare_heat", "compare_vote", "
 SCRIPTS = {
     "transcript": ("common", "tokens", "transcript"),
     "note": ("common", "message"),
-    "attention": ("common", *MAPS, "words", "overview", "agree", *ATTENTION, "attention"),
+    "attention": ("common", *MAPS, "words", "overview", "agree", "progress", *ATTENTION, "attention"),
     "compare_setup": ("common", "fields", "compare_setup"),
-    "compare": ("common", *DRAWING, "asking", "fields", *COMPARE, "compare"),
-    "patches": ("common", *MAPS, "asking", "fields", *PATCHES, "patches"),
+    "compare": ("common", *DRAWING, "progress", "asking", "fields", *COMPARE, "compare"),
+    "patches": ("common", *MAPS, "progress", "asking", "fields", *PATCHES, "patches"),
 }
 """Files of `assets/js` where they are not common.js and the component's own."""
 MAX_SIDE_PX = 1024
