@@ -54,7 +54,7 @@ def change_of(bench: Bench, ask: Asked, look: Look, seen: Seen) -> Intervention:
 
 
 def change_view(change: Intervention, found: Changed, urls: PictureUrls) -> dict[str, Any]:
-    """What a change did, as `attention_draw.js` takes it."""
+    """What a change did, as `attention/change.js` takes it."""
     before, after = (np.maximum(logprobs, -999.0) for logprobs in (found.effect.before, found.effect.after))
     many = "1 picture token" if len(change.tokens) == 1 else f"{len(change.tokens)} picture tokens"
     view: dict[str, Any] = {

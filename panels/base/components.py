@@ -43,27 +43,37 @@ TEMPLATES = {
     "message": '<div class="fv-error" role="alert"></div>',
     "note": '<p class="fv-note" role="status"></p>',
 }
-ATTENTION = ("attention_ask", "attention_change", "attention_draw", "attention_export", "attention_layout")
-PATCHES = ("patch_facts", "patch_maps", "patch_kept", "patch_controls")
-DRAWING = ("scales", "paint", "frames", "heatmap")
-MAPS = (*DRAWING, "figure", "brought", "lens_health")
-COMPARE = ("compare_columns", "compare_pairs", "compare_heat", "compare_vote", "compare_tables")
+ATTENTION = tuple(f"attention/{name}" for name in ("request", "change", "draw", "export", "layout", "attention"))
+PATCHES = tuple(f"patches/{name}" for name in ("facts", "maps", "saved", "controls", "patches"))
+COMPARE = tuple(f"compare/{name}" for name in ("columns", "pairs", "heat", "vote", "tables", "compare"))
+DRAWING = tuple(f"drawing/{name}" for name in ("scales", "paint", "frames", "heatmap"))
+MAPS = (*DRAWING, "drawing/figure", "drawing/patching_table", "drawing/lens_health")
 SCRIPTS = {
-    "transcript": ("common", "tokens", "transcript"),
-    "note": ("common", "message"),
-    "attention": ("common", *MAPS, "words", "overview", "agree", "progress", *ATTENTION, "attention"),
-    "compare_setup": ("common", "fields", "compare_setup"),
-    "compare": ("common", *DRAWING, "progress", "asking", "fields", *COMPARE, "compare"),
-    "patches": ("common", *MAPS, "progress", "asking", "fields", *PATCHES, "patches"),
+    "transcript": ("drawing/tokens", "chat/transcript"),
+    "live": ("chat/live",),
+    "composer": ("chat/composer",),
+    "specimen": ("header/specimen",),
+    "header": ("header/header",),
+    "scenes": ("chat/scenes",),
+    "questions": ("chat/questions",),
+    "saw": ("chat/saw",),
+    "runs": ("sessions/runs",),
+    "detail": ("sessions/detail",),
+    "message": ("header/message",),
+    "note": ("header/message",),
+    "attention": (*MAPS, "drawing/words", "drawing/overview", "attention/agreement", "dom/progress", *ATTENTION),
+    "compare_setup": ("dom/fields", "compare/setup"),
+    "compare": (*DRAWING, "dom/progress", "dom/request", "dom/fields", *COMPARE),
+    "patches": (*MAPS, "dom/progress", "dom/request", "dom/fields", *PATCHES),
 }
-"""Files of `assets/js` where they are not common.js and the component's own."""
+"""Files of `assets/js` that a component is made of, after dom/common.js."""
 MAX_SIDE_PX = 1024
 MAX_ADDRESSES = 4096
 
 
 def component(name: str, value: Any = None, **settings: Any) -> gr.HTML:
     """One of our components. Its value is JSON; its events are those its script triggers."""
-    scripts = SCRIPTS.get(name, ("common", name))
+    scripts = ("dom/common", *SCRIPTS[name])
     return gr.HTML(
         value,
         html_template=TEMPLATES[name],

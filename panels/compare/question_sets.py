@@ -180,7 +180,7 @@ def widened(one: Compared, columns: Sequence[Entrant], ready: Sequence[int]) -> 
 
 
 def set_view(columns: Sequence[Entrant], found: Sequence[Compared], asked: int, running: bool, why: str = "") -> dict[str, Any]:
-    """The tables as `compare_tables.js` takes them: the questions the columns differ on come first. `why` it ended early."""
+    """The tables as `compare/tables.js` takes them: the questions the columns differ on come first. `why` it ended early."""
     total, letters = summary(found), LETTERS[: len(columns)]
     kinds = {kind.replace("_", " "): figures for kind, figures in sorted(total.by_kind.items())}
     order, number = differing_first(found), {id(one): k + 1 for k, one in enumerate(found)}

@@ -50,9 +50,9 @@ PAINT = """([pictures, scores, high, side]) => {
 def drawing(browser: Browser) -> Iterator[Page]:
     """A page with the script's functions at `window.kit`, and the Patches panel's arithmetic as text."""
     page = browser.new_page()
-    source = "\n".join((ASSETS / "js" / f"{name}.js").read_text(encoding="utf-8") for name in ("common", *DRAWING))
+    source = "\n".join((ASSETS / "js" / f"{name}.js").read_text(encoding="utf-8") for name in ("dom/common", *DRAWING))
     page.evaluate(KIT, source)
-    page.evaluate("text => { window.maps = text; }", (ASSETS / "js" / "patch_maps.js").read_text(encoding="utf-8"))
+    page.evaluate("text => { window.maps = text; }", (ASSETS / "js" / "patches" / "maps.js").read_text(encoding="utf-8"))
     yield page
     page.close()
 

@@ -299,7 +299,7 @@ def test_other_families_answer_all_of_it_or_say_why_not(name: str, logged: Logge
 
 
 def test_the_script_asks_for_what_there_is() -> None:
-    scripts = "".join((ASSETS / "js" / f"{name}.js").read_text(encoding="utf-8") for name in (*PATCHES, "patches"))
+    scripts = "".join((ASSETS / "js" / f"{name}.js").read_text(encoding="utf-8") for name in PATCHES)
     assert set(re.findall(r"kind: '(\w+)'", scripts)) == {*VIEWS, "partners", "between", "keep", "export", "measure"}
     known = scripts[scripts.index("const OF = {") : scripts.index("const whatOf")]
     assert set(re.findall(r"(\w+): \(\) =>", known)) == set(TITLES)

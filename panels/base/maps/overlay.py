@@ -1,4 +1,4 @@
-"""Heat over pictures, from arrays to what `assets/js/heatmap.js` draws. Nothing is normalised here.
+"""Heat over pictures, from arrays to what `assets/js/drawing/heatmap.js` draws. Nothing is normalised here.
 
 A map travels as one float32 per cell of all views of all pictures, in base64: hover, opacity, scales and
 colours need no further request. What a cell is, the page knows from `pictures_view`.

@@ -96,7 +96,7 @@ def swapped(prompt: Prompt, other: ImagePart) -> Prompt:
 
 
 def partner_view(prompt: Prompt, urls: PictureUrls) -> dict[str, Any]:
-    """The other picture of a prompt that `swapped` gave, and which of several it stands for, as `brought.js` takes it."""
+    """The other picture of a prompt that `swapped` gave, and which of several it stands for, as `patching_table.js` takes it."""
     part, names = prompt.images[-1], picture_names(prompt.images)
     return {"url": urls.of(part), "name": part.name, "place": names[-1] if len(names) > 1 else ""}
 

@@ -1,5 +1,5 @@
 // The attention tab: which answer, which words, which map. Maps of raw attention are held for all words; others are asked for.
-// Value: {run, map, opening}: the turn, a kept map of it to be shown, and a name of this opening. The server functions ask, progress and halt are explained in attention_ask.js.
+// Value: {run, map, opening}: the turn, a kept map of it to be shown, and a name of this opening. The server functions ask, progress and halt are explained in request.js.
 const root = one('.fv-attention'),
   p = {},
   look = { opacity: 0.72, smooth: false, how: 'linear', shared: false };
