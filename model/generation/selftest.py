@@ -2,7 +2,8 @@
 
 A model's name says little: a sliding window, a bidirectional prefix or an encoder-decoder makes one
 short cut wrong and leaves another right. What does not agree is not used, and a note says so. The long
-way is plain `generate` over pixels, which every checkpoint has.
+way is plain `generate` over pixels, which every checkpoint has. Numbers that differ are told apart from code that
+failed, and a warning that somebody made an error of is neither: it is raised.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from ..options import Options
 from ..prompt import Message, Prompt, ask
 from .answer import Answering
 from .scoring import score_many
-from .vlm import ScoringMode, VisionLanguageModel
+from .vlm import Note, NoteKind, ScoringMode, VisionLanguageModel
 
 log = logging.getLogger(__name__)
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 6e-2}
@@ -34,6 +35,7 @@ QUESTIONS = ("Is there a red circle in the image?", "Is there anything blue?", "
 ANSWERS = (("Yes, one.",), ("Nothing at all",))
 CANDIDATES = 20
 TALK = "self-test"
+ENCODER, REUSE, EXTEND = "No encoder cache", "No reuse across turns", "Given answers are written token by token"
 AHEAD = "What stands before a picture is read anew each time"
 
 Numbers = Mapping[Any, float]
@@ -53,17 +55,17 @@ def run(vlm: VisionLanguageModel) -> None:
     test.read_long_way()
     fast.features = fast.reuse = could_take_features
     if not could_take_features:
-        fast.notes.append("No encoder cache: this architecture does not take features in place of pixels.")
-    elif not test.holds("", test.begins_well):  # the usual case tells of features and of a new conversation at once
+        fast.notes.append(Note(ENCODER, "absent", "this architecture does not take features in place of pixels."))
+    elif not test.holds(None, test.begins_well):  # the usual case tells of features and of a new conversation at once
         fast.reuse = False
-        fast.features = test.holds("No encoder cache", test.features_agree)
+        fast.features = test.holds(ENCODER, test.features_agree)
     fast.reuse = True
-    fast.reuse = test.holds("No reuse across turns", test.reuse_agrees)
+    fast.reuse = test.holds(REUSE, test.reuse_agrees)
     if fast.reuse and fast.features:
         fast.ahead = True
         fast.ahead = test.holds(AHEAD, test.reuse_ahead_agrees)
     fast.extend = True
-    fast.extend = test.holds("Given answers are written token by token", test.reading_agrees)
+    fast.extend = test.holds(EXTEND, test.reading_agrees)
     fast.scoring = test.scoring_mode() if fast.extend else "stepped"
     window = vlm.window_tokens()
     fast.reach = window if window is not None and test.tokens <= window else None
@@ -91,7 +93,7 @@ class _Test:
         """What plain `generate` makes of the first question. Raises Unsupported where it fails."""
         try:
             self.wanted = self._answer(self.first)
-        except (WorkbenchError, MemoryError):
+        except (WorkbenchError, MemoryError, Warning):
             raise
         except Exception as error:
             if is_out_of_memory(error):
@@ -102,22 +104,21 @@ class _Test:
             ) from error
 
     def begins_well(self) -> bool:
-        self._begun = self._agree("", self._answer(self.first, TALK), self.wanted)
+        self._begun = self._agree(None, self._answer(self.first, TALK), self.wanted)
         return self._begun
 
     def features_agree(self) -> bool:
-        return self._agree("No encoder cache", self._answer(self.first), self.wanted)
+        return self._agree(ENCODER, self._answer(self.first), self.wanted)
 
     def reuse_agrees(self) -> bool:
         """A conversation goes on, another comes in between, and then its last turn is taken back."""
-        what = "No reuse across turns"
-        if not self._begun and not self._agree(what, self._answer(self.first, TALK), self.wanted):
+        if not self._begun and not self._agree(REUSE, self._answer(self.first, TALK), self.wanted):
             return False
         self._interrupt()
         on = self._answer(self.later, TALK)
         back = self._answer(self.first, TALK)
         self.vlm.fast.reuse = False
-        return self._agree(what, on, self._answer(self.later)) and self._agree(what, back, self.wanted)
+        return self._agree(REUSE, on, self._answer(self.later)) and self._agree(REUSE, back, self.wanted)
 
     def reuse_ahead_agrees(self) -> bool:
         """A conversation is begun anew with a picture, its first words kept."""
@@ -133,7 +134,7 @@ class _Test:
 
     def reading_agrees(self) -> bool:
         """One forward pass over a question and its answer, against `generate` made to write the answer."""
-        return self._agree("Given answers are written token by token", self._read(0), self._scores("stepped", (0,)))
+        return self._agree(EXTEND, self._read(0), self._scores("stepped", (0,)))
 
     def scoring_mode(self) -> ScoringMode:
         wanted = {**self._read(0), **self._read(1)}
@@ -150,24 +151,26 @@ class _Test:
             self._each[question] = self._scores("each", (question,))
         return self._each[question]
 
-    def holds(self, what: str, check: Check) -> bool:
+    def holds(self, what: str | None, check: Check) -> bool:
         """Whether a check passes. What a model raises when a short cut does not fit it is a note, no failure.
 
         Without `what` there is no note.
         """
         try:
             return check()
-        except (CheckpointError, MemoryError):
+        except (CheckpointError, MemoryError, Warning):
             raise
+        except PromptError as error:
+            self._note(what, "absent", str(error))
         except Exception as error:
             if is_out_of_memory(error):
                 raise
-            self._note(what, str(error) if isinstance(error, PromptError) else _reason(error))
-            return False
+            self._note(what, "failed", f"its code failed, {_reason(error)}")
+        return False
 
-    def _note(self, what: str, why: str) -> None:
-        if what:
-            self.vlm.fast.notes.append(f"{what}: {why}")
+    def _note(self, what: str | None, kind: NoteKind, why: str) -> None:
+        if what is not None:
+            self.vlm.fast.notes.append(Note(what, kind, why))
 
     def _answer(self, prompt: Prompt, conversation: str = "") -> Numbers:
         """Log-probabilities of the first token's candidates, by id."""
@@ -192,14 +195,14 @@ class _Test:
             for k, value in enumerate(tokens)
         }
 
-    def _agree(self, what: str, found: Numbers, wanted: Numbers) -> bool:
+    def _agree(self, what: str | None, found: Numbers, wanted: Numbers) -> bool:
         """Whether two sets of log-probabilities are the same within the precision. Their rarest candidates may differ."""
         both = found.keys() & wanted.keys()
         gaps = [abs(found[key] - wanted[key]) for key in both]
         gap = max(gaps) if gaps and not any(map(math.isnan, gaps)) else math.nan
         if len(both) > len(wanted) // 2 and gap <= TOLERANCE.get(self.vlm.parts.dtype, 1e-3):
             return True
-        self._note(what, f"results differ by {gap:.1e}.")
+        self._note(what, "differs", f"results differ by {gap:.1e}.")
         return False
 
 

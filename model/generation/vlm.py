@@ -28,6 +28,22 @@ from .prefix_cache import Kept, image_spans
 T = TypeVar("T")
 PREFIX_BYTES = 512 * 2**20
 ScoringMode = Literal["packed", "expanded", "each", "stepped"]
+NoteKind = Literal["differs", "failed", "absent"]
+
+
+@dataclass(frozen=True)
+class Note:
+    """Why a short cut is not used. `kind`: its results differ, its code failed before there were any, or there is none to take.
+
+    Results that differ are the architecture's. Code that failed may be a library version's, and belongs in a bug report.
+    """
+
+    what: str
+    kind: NoteKind
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.why}"
 
 
 @dataclass
@@ -46,7 +62,7 @@ class FastPaths:
     ahead: bool = False
     scoring: ScoringMode = "stepped"
     reach: int | None = None
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     ms: float = 0.0
     tested: bool = False
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import functools
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from model.families.base import Inputs
 from model.families.qwen2_vl import Qwen2VL
 from model.generation import answer as answering
 from model.generation import scoring, selftest
-from model.generation.vlm import VisionLanguageModel
+from model.generation.vlm import Note, VisionLanguageModel
 from model.options import Options
 from model.prompt import ask
 
@@ -49,9 +51,10 @@ def test_which_short_cuts_an_architecture_is_left_with(name: str, bed: Bed) -> N
     assert fast.extend
     assert fast.reach is None
     assert bool(fast.notes) == (name in EXPECTED)
+    assert {note.kind for note in fast.notes if "results differ" in note.why} <= {"differs"}
     for word, used in (("encoder cache", fast.features), ("reuse", fast.reuse), ("packed", fast.scoring == "packed")):
-        assert any(word in note for note in fast.notes) != used
-    assert all(note.endswith(".") for note in fast.notes)
+        assert any(word in str(note) for note in fast.notes) != used
+    assert all(str(note).endswith(".") for note in fast.notes)
 
 
 def encoder_decoder(folder: Path) -> Path:
@@ -119,8 +122,52 @@ def test_features_that_are_wrong_are_not_used(own_bed: Bed, monkeypatch: pytest.
     monkeypatch.setattr(vlm.encoder_cache, "features", off)
     again(own_bed, vlm)
     assert not vlm.fast.features
-    assert [note for note in vlm.fast.notes if note.startswith("No encoder cache: results differ by")]
+    assert [note for note in vlm.fast.notes if str(note).startswith("No encoder cache: results differ by")]
     assert vlm.fast.scoring == "packed", "what does not hang on it stays"
+
+
+def test_code_that_fails_is_told_apart_from_results_that_differ(own_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    vlm = own_bed.vlm("llava_clip")
+
+    def broken(*args: Any) -> None:
+        raise AttributeError("no such tower.")
+
+    monkeypatch.setattr(vlm.encoder_cache, "features", broken)
+    again(own_bed, vlm)
+    assert vlm.fast.notes == [Note("No encoder cache", "failed", "its code failed, AttributeError: no such tower.")]
+    assert (vlm.fast.features, vlm.fast.reuse, vlm.fast.scoring) == (False, True, "packed")
+
+
+class TestADeprecation:
+    """A library of tomorrow warns of what this program calls, in the midst of every forward pass."""
+
+    @pytest.fixture
+    def warning_bed(self, own_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> Bed:
+        vlm = own_bed.vlm("llava_clip")
+        right = vlm.parts.model.forward
+
+        @functools.wraps(right)
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            warnings.warn("`input_ids` is deprecated and will be removed in version 9.0", FutureWarning, stacklevel=2)
+            return right(*args, **kwargs)
+
+        monkeypatch.setattr(vlm.parts.model, "forward", forward)
+        return own_bed
+
+    def test_it_costs_no_short_cut(self, warning_bed: Bed) -> None:
+        vlm, before = warning_bed.vlm("llava_clip"), warning_bed.vlm("llava_clip").fast
+        used = (before.features, before.reuse, before.ahead, before.extend, before.scoring)
+        with pytest.warns(FutureWarning, match=r"removed in version 9\.0"):
+            again(warning_bed, vlm)
+        assert (vlm.fast.features, vlm.fast.reuse, vlm.fast.ahead, vlm.fast.extend, vlm.fast.scoring) == used
+        assert vlm.fast.notes == []
+
+    @pytest.mark.filterwarnings("error::FutureWarning")
+    def test_made_an_error_it_is_raised_and_no_note(self, warning_bed: Bed) -> None:
+        vlm = warning_bed.vlm("llava_clip")
+        with pytest.raises(FutureWarning, match=r"removed in version 9\.0"):
+            again(warning_bed, vlm)
+        assert vlm.fast.notes == []
 
 
 def test_reuse_that_is_wrong_after_a_cut_is_not_used(own_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +182,7 @@ def test_reuse_that_is_wrong_after_a_cut_is_not_used(own_bed: Bed, monkeypatch: 
     monkeypatch.setattr(DynamicLayer, "crop", forgetful)
     again(own_bed, vlm)
     assert not vlm.fast.reuse
-    assert any("No reuse across turns: results differ" in note for note in vlm.fast.notes)
+    assert any("No reuse across turns: results differ" in str(note) for note in vlm.fast.notes)
     assert vlm.fast.features
 
 
@@ -156,7 +203,9 @@ def test_a_picture_after_reused_words_that_is_read_wrong_is_read_with_them(own_b
     again(own_bed, vlm)
     assert vlm.fast.reuse
     assert not vlm.fast.ahead
-    assert any(note.startswith("What stands before a picture is read anew each time: results differ") for note in vlm.fast.notes)
+    assert any(
+        str(note).startswith("What stands before a picture is read anew each time: results differ") for note in vlm.fast.notes
+    )
 
 
 def test_a_model_that_remembers_another_prompt_is_not_reused(own_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +213,7 @@ def test_a_model_that_remembers_another_prompt_is_not_reused(own_bed: Bed, monke
     monkeypatch.setattr(Qwen2VL, "forget_prompt", lambda self, parts: None)
     vlm = own_bed.vlm("qwen2_vl")
     assert not vlm.fast.reuse
-    assert any("No reuse across turns: results differ" in note for note in vlm.fast.notes)
+    assert any("No reuse across turns: results differ" in str(note) for note in vlm.fast.notes)
 
 
 def test_packing_that_is_wrong_is_not_used(own_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +222,7 @@ def test_packing_that_is_wrong_is_not_used(own_bed: Bed, monkeypatch: pytest.Mon
     monkeypatch.setattr(scoring, "_tree_mask", lambda *args: right(*args) * 0)
     again(own_bed, vlm)
     assert vlm.fast.scoring == "expanded"
-    assert any("Scoring is not packed: results differ" in note for note in vlm.fast.notes)
+    assert any("Scoring is not packed: results differ" in str(note) for note in vlm.fast.notes)
 
 
 def test_reading_that_is_wrong_makes_it_go_step_by_step(own_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +232,7 @@ def test_reading_that_is_wrong_makes_it_go_step_by_step(own_bed: Bed, monkeypatc
     again(own_bed, vlm)
     assert not vlm.fast.extend
     assert vlm.fast.scoring == "stepped"
-    assert any("token by token" in note for note in vlm.fast.notes)
+    assert any("token by token" in str(note) for note in vlm.fast.notes)
 
 
 def test_numbers_that_are_no_numbers_do_not_agree(own_bed: Bed) -> None:
