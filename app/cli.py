@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import zerogpu as zero
+from .quiet import hide_deprecations
 from .settings import DEFAULT_CHECKPOINTS, DEFAULT_PORT, ENVIRONMENT
 
 
@@ -19,6 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from model.errors import WorkbenchError  # imports torch, which --help need not wait for
 
     logging.basicConfig(level=logging.INFO if given.verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    if not given.verbose:
+        hide_deprecations()
     try:
         return given.run(given)
     except WorkbenchError as error:

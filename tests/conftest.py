@@ -9,12 +9,17 @@ from pathlib import Path
 import pytest
 import torch
 from bed import Bed
+from deprecations import Deprecations
 from program import Program, endless_llava
 from zoo import zoo
 
 torch.set_num_threads(1)  # the models are tiny, and the machine has others to serve
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs behind it; programs of tests are to hear it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Deprecations(config.rootpath))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -48,11 +53,13 @@ def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory, endless: Path) -> Iterator[Program]:
-    """The built-in checkpoint and the endless one, on a log of their own. No traceback may have been printed."""
+    """The built-in checkpoint and the endless one, on a log of their own. No traceback or warning may have been printed."""
     program = Program(tmp_path_factory.mktemp("served"), "--checkpoint", "tiny-llava", "--checkpoint", str(endless))
     yield program
     program.end()
     assert "Traceback" not in program.words, program.words
+    assert "Warning" not in program.words, program.words
+    assert "deprecated" not in program.words, program.words
 
 
 @pytest.fixture(scope="session")

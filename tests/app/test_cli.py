@@ -170,6 +170,39 @@ class TestTheProgram:
         assert done.stderr.splitlines()[-1].startswith(f"fovea: Nothing can be served at 127.0.0.1:{port}: the port is taken")
         assert "Traceback" not in done.stderr
 
+    NEXT_MONTH = """
+import logging, sys, warnings
+from app import cli, serve
+
+class OldName(UserWarning):
+    pass
+
+def deprecating(settings):
+    from transformers.utils import logging as theirs
+    warnings.warn("`past` is deprecated and will be removed in version 9.0", FutureWarning)
+    warnings.warn("that is old", DeprecationWarning, stacklevel=1)
+    warnings.warn("`past` is Deprecated", OldName)
+    theirs.get_logger("transformers.models.llava").warning_once("`past` is deprecated. Use `cache`.")
+    logging.getLogger("elsewhere").warning("`past` will be removed.")
+    warnings.warn("the picture is cut", UserWarning)
+    theirs.get_logger("transformers.models.llava").warning("weights are missing")
+
+serve.serve = deprecating
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+    @pytest.mark.parametrize("verbose", [[], ["--verbose"]])
+    def test_what_packages_deprecate_is_told_to_developers_alone(self, verbose: list[str]) -> None:
+        command = [sys.executable, "-W", "always", "-c", self.NEXT_MONTH, *verbose]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=environment(), cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+        told = [
+            word for word in ("9.0", "that is old", "is Deprecated", "Use `cache`", "will be removed.") if word in done.stderr
+        ]
+        assert len(told) == (5 if verbose else 0), done.stderr
+        assert "the picture is cut" in done.stderr
+        assert "weights are missing" in done.stderr
+
 
 def started(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "app.py"), *arguments]
