@@ -12,11 +12,11 @@ import gradio as gr
 from model import Checkpoint, Core, WorkbenchError, parse_spec
 from model.checkpoint import builtin_folders
 from panels import panels
-from panels.base.bench import QUICK, Bench, Panel, SessionState, Versus, opening, warn
+from panels.base.bench import QUICK, Bench, Opening, Panel, SessionState, opening, warn
 from panels.base.components import component
 
 from .export.transfer import exporter, importer
-from .header import BADGES, MAX_SPEC, Header
+from .header import BADGES, Header
 from .log.history import History
 from .public.guest_log import GuestLog
 from .public.guest_view import GuestStrip
@@ -24,7 +24,7 @@ from .public.guests import Guests
 from .public.rate_limit import PublicCore
 
 STYLES = sorted((Path(__file__).resolve().parent.parent / "assets" / "css").glob("*.css"))
-MAX_ID = 100
+MAX_ID, MAX_WHAT = 100, 300
 SECRET = "fovea-browser-state"
 """Ciphers a random session id in the visitor's own storage. It protects nothing; the id itself is the key."""
 
@@ -131,18 +131,24 @@ def _opener(bench: Bench):
         except WorkbenchError:
             session = bench.history.session(bench.history.new_session(client="browser"))
         state = bench.state_of(session, state.checkpoint)
-        versus = _versus(request.query_params)
-        tab = gr.Tabs(selected="compare") if versus else gr.skip()
-        return session.id, replace(state, versus=versus), opening(session.id, session.current_run_id), tab
+        wanted_tab = _addressed(request.query_params, state.run_id)
+        tab = gr.Tabs(selected=wanted_tab.panel) if wanted_tab else gr.skip()
+        return session.id, replace(state, opening=wanted_tab), opening(session.id, session.current_run_id), tab
 
     return open_page
 
 
-def _versus(query: Mapping[str, str]) -> Versus | None:
-    """What an address asks Compare for: `?compare=` a comparison, `?a=..&b=..` up to four checkpoints; None for neither."""
-    group = str(query.get("compare", ""))[:MAX_ID]
-    specs = tuple(str(query[letter])[:MAX_SPEC] for letter in "abcd" if query.get(letter))
-    return Versus(group, specs) if group or specs else None
+def _addressed(query: Mapping[str, str], run_id: str | None) -> Opening | None:
+    """What an address asks a tab for, by the parameters on the tabs' cards; None where it names none.
+
+    A kept map is asked for by its kind, beside `?run=`.
+    """
+    for panel in sorted(panels.values(), key=lambda p: p.order):
+        names = (*panel.addresses, *(panel.keeps if run_id else ()))
+        what = {name: str(query[name])[:MAX_WHAT] for name in names if query.get(name)}
+        if what:
+            return Opening(panel.slug, run_id or "", what, run_id)
+    return None
 
 
 def _session_of(bench: Bench, run_id: str) -> str | None:

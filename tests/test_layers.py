@@ -28,6 +28,7 @@ ONLY_IN_FILES = {
     "joblib": r"never",
     "requests": r"never",
 }
+TABS = frozenset(path.parent.name for path in (ROOT / "panels").glob("*/__init__.py")) - {"base"}
 MODULE_LINES, FUNCTION_LINES = 400, 90
 
 
@@ -54,6 +55,27 @@ def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, (node.module or "").split(".")[0]
 
 
+def imported_modules(name: str, tree: ast.AST) -> Iterator[tuple[int, list[str]]]:
+    """Line and dotted path of everything imported from our own packages; what a `from` names is the last part."""
+    package = list(Path(name).parts[:-1])
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name.split(".")) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else []
+            base = start + (node.module.split(".") if node.module else [])
+            yield from ((node.lineno, [*base, alias.name]) for alias in node.names)
+
+
+def other_tabs(name: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and name of each tab that a file of `panels` takes something from, its own aside. What tabs share is in `base`."""
+    parts = Path(name).parts
+    own = parts[1] if len(parts) > 2 else ""
+    for line, path in imported_modules(name, tree) if parts[0] == "panels" else ():
+        if path[0] == "panels" and len(path) > 1 and path[1] in TABS - {own}:
+            yield line, path[1]
+
+
 def problems(name: str, source: str) -> list[str]:
     """What a file does that it may not, each as 'path:line what'."""
     tree, layer, found = ast.parse(source), layer_of(name), []
@@ -69,6 +91,8 @@ def problems(name: str, source: str) -> list[str]:
             wrong(line, f"imports {imported}")
         if imported in ONLY_IN_FILES and not re.fullmatch(ONLY_IN_FILES[imported], name):
             wrong(line, f"imports {imported}")
+    for line, tab in other_tabs(name, tree):
+        wrong(line, f"imports the tab {tab}")
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level >= len(Path(name).parts):
             wrong(node.lineno, "leaves its package by dots")
@@ -117,6 +141,11 @@ def test_a_file_keeps_to_the_rules(path: Path) -> None:
         ("model/other.py", "import decord", "imports decord"),
         ("model/frames.py", "import av", "imports av"),
         ("app/x.py", "import pickle", "imports pickle"),
+        ("panels/compare/x.py", "from ..attention.requests import method_of", "imports the tab attention"),
+        ("panels/compare/x.py", "from .. import attention", "imports the tab attention"),
+        ("panels/sessions/__init__.py", "from panels.patches import files", "imports the tab patches"),
+        ("panels/base/maps/x.py", "from ...chat import views", "imports the tab chat"),
+        ("panels/base/x.py", "import panels.chat.views", "imports the tab chat"),
         ("app.py", "from model import Core", "imports model, which is above script"),
         ("model/x.py", "from ..app import store", "leaves its package by dots"),
         ("app/x.py", "try:\n    f()\nexcept:\n    g()", "has a bare except"),
@@ -142,6 +171,8 @@ def test_a_broken_rule_is_found(name: str, line: str, said: str) -> None:
     [
         ("app.py", "from app.cli import main"),
         ("app/x.py", "import gradio, sqlite_utils, panels, studies, model"),
+        ("panels/compare/x.py", "from .. import panels\nfrom ..base import actions\nfrom .heat import ANSWERS"),
+        ("app/x.py", "from panels.chat import views"),
         ("panels/x.py", "import plotly\nfrom studies import base\nfrom ._figures import draw"),
         ("studies/report_pope.py", "import matplotlib.pyplot as plt\nfrom model import Core"),
         ("model/frames.py", "import decord"),

@@ -79,5 +79,5 @@ class GuestStrip:
             warn(str(error))
             return gr.skip(), gr.skip(), gr.skip(), gr.Column(visible=False)
         gr.Info("Deleted 1 session." if gone == 1 else f"Deleted {gone} sessions.")
-        state = replace(state, session=fresh, run_id=None, editing=None, looking=None)
+        state = replace(state, session=fresh, run_id=None, editing=None, opening=None)
         return state, opening(fresh, None), fresh, gr.Column(visible=False)

@@ -5,40 +5,39 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import gradio as gr
 import numpy as np
+from gradio.components import Component
 
 from model import ask
 from model.errors import InputError, PromptError
-from model.heat import heat_methods
 from model.heat.base import Choice, Heat
-from model.internals.subject import Subject
-from model.progress import Run
 from model.prompt import ImagePart
 
 from ..base.bench import MODEL_LIMIT, MODEL_QUEUE, Bench
 from ..base.endpoints import INTEGERS, errors_as_sentences, images_parameter, json_parameter
+from ..base.maps.heat import Chosen, heat_by, method_of
 from ..base.maps.looks import Look, Looks, Seen, checked, look_at
 from ..base.maps.overlay import pictures_json, sums_of_pictures
 from ..base.maps.scores import scores_of
+from ..base.records import Json
+from ..base.requests import read
 from ..base.turn import read_pictures
-from .requests import choice_of, method_of
-from .views import token_views
+from .views import token_facts
 
 
 def add_attention_api(bench: Bench, looks: Looks) -> None:
     """Lay out hidden components whose labels become the endpoints' parameters, and the endpoints themselves."""
     with gr.Column(visible=False):
-        whose: dict[str, Any] = {
+        whose: dict[str, Component] = {
             "run_id": gr.Textbox("", label="run_id"),
             "question": gr.Textbox("", label="question"),
             "images": images_parameter(),
             "answer": gr.Textbox("", label="answer"),
             "checkpoint": gr.Textbox("", label="checkpoint"),
         }
-        which: dict[str, Any] = {
+        which: dict[str, Component] = {
             "method": gr.Textbox("", label="method"),
             "words": json_parameter("words", {"anyOf": [INTEGERS, {"type": "string"}]}),
             "layer": gr.Number(None, label="layer", precision=0),
@@ -47,17 +46,26 @@ def add_attention_api(bench: Bench, looks: Looks) -> None:
             "reduce": gr.Textbox("mean", label="reduce"),
         }
         out, trace, map_ = gr.JSON(label="found"), gr.Button("trace"), gr.Button("map")
-    shared = {"outputs": out, "concurrency_id": MODEL_QUEUE, "concurrency_limit": MODEL_LIMIT}
-    trace.click(trace_endpoint(bench, looks), inputs_kwargs=whose, api_name="attention_trace", **shared)
-    map_.click(map_endpoint(bench, looks), inputs_kwargs=whose | which, api_name="attention_map", **shared)
+    for button, endpoint, inputs, name in (
+        (trace, trace_endpoint(bench, looks), whose, "attention_trace"),
+        (map_, map_endpoint(bench, looks), whose | which, "attention_map"),
+    ):
+        button.click(
+            endpoint,
+            inputs_kwargs=inputs,
+            outputs=out,
+            api_name=name,
+            concurrency_id=MODEL_QUEUE,
+            concurrency_limit=MODEL_LIMIT,
+        )
 
 
-def trace_endpoint(bench: Bench, looks: Looks) -> Callable[..., dict[str, Any]]:
+def trace_endpoint(bench: Bench, looks: Looks) -> Callable[..., Json]:
     """The function behind `attention_trace`."""
 
     def attention_trace(
         run_id: str = "", question: str = "", images: list[str] | None = None, answer: str = "", checkpoint: str = ""
-    ) -> dict[str, Any]:
+    ) -> Json:
         """The tokens of an answer: probability, entropy in nats, share of attention on the pictures, visual dependence in nats.
 
         Of a logged turn `run_id`, or of `images` with a `question`; `answer` is the text to trace in place of the logged one.
@@ -71,20 +79,20 @@ def trace_endpoint(bench: Bench, looks: Looks) -> Callable[..., dict[str, Any]]:
                     "id": token.id,
                     "text": token.text,
                     "probability": float(np.exp(token.logprob)),
-                    "entropy": view["e"],
-                    "image_attention": view["m"],
-                    "visual_dependence": view["d"],
+                    "entropy": facts.e,
+                    "image_attention": facts.m,
+                    "visual_dependence": facts.d,
                 }
-                for k, (token, view) in enumerate(zip(seen.trace.tokens, token_views(seen), strict=True))
+                for k, (token, facts) in enumerate(zip(seen.trace.tokens, token_facts(seen), strict=True))
             ]
             about = {"layers": seen.layers, "heads": seen.heads, "visual_tokens": len(seen.trace.visual)}
-            about |= {"pictures": pictures_json(look.prompt.images)}
-            return _about(look) | about | {"note": seen.why_not, "tokens": tokens}
+            pictures = pictures_json(look.prompt.images)
+            return {**_about(look), **about, "pictures": pictures, "note": seen.why_not, "tokens": tokens}
 
     return attention_trace
 
 
-def map_endpoint(bench: Bench, looks: Looks) -> Callable[..., dict[str, Any]]:
+def map_endpoint(bench: Bench, looks: Looks) -> Callable[..., Json]:
     """The function behind `attention_map`."""
 
     def attention_map(
@@ -99,7 +107,7 @@ def map_endpoint(bench: Bench, looks: Looks) -> Callable[..., dict[str, Any]]:
         head: float | None = None,
         rows: str = "predicting",
         reduce: str = "mean",
-    ) -> dict[str, Any]:
+    ) -> Json:
         """How a heat method scores the patches for words of an answer: raw values, one grid [row][column] per view.
 
         `method` is a name as the tab's list has it, empty for the best measured. `words` are indices of tokens or a text
@@ -109,11 +117,12 @@ def map_endpoint(bench: Bench, looks: Looks) -> Callable[..., dict[str, Any]]:
         with errors_as_sentences():
             look = _look(bench, run_id, question, images, answer, checkpoint)
             slug = method_of(method.strip() or scores_of(look.checkpoint).default)
-            choice = choice_of({"layer": _whole(layer), "head": _whole(head), "rows": rows, "reduce": reduce})
+            given = {"layer": _whole(layer), "head": _whole(head), "rows": rows, "reduce": reduce}
+            choice = read(Chosen, given).choice
             seen = looks.seen(look, choice.rows)
             chosen = indices(seen, words)
             heat = heat_of(bench, look, slug, chosen, choice, seen)
-            return _about(look) | {"method": slug, "words": list(chosen)} | heat_json(heat, look.prompt.images)
+            return {**_about(look), "method": slug, "words": list(chosen), **heat_json(heat, look.prompt.images)}
 
     return attention_map
 
@@ -123,14 +132,11 @@ def heat_of(bench: Bench, look: Look, slug: str, words: tuple[int, ...], choice:
     for name, value, many in (("layer", choice.layer, seen.layers), ("head", choice.head, seen.heads)):
         if value is not None and value >= many:
             raise InputError(f"There is no {name} {value}: this checkpoint has {many}, counted from 0.")
-    return bench.core.examined(look.checkpoint, look.prompt, look.answer, partial(_scored, slug=slug, words=words, choice=choice))
+    work = partial(heat_by, slug=slug, words=words, choice=choice)
+    return bench.core.examined(look.checkpoint, look.prompt, look.answer, work)
 
 
-def _scored(subject: Subject, run: Run, slug: str, words: tuple[int, ...], choice: Choice) -> Heat:
-    return heat_methods[slug](subject, words, choice, run)
-
-
-def heat_json(heat: Heat, parts: Sequence[ImagePart]) -> dict[str, Any]:
+def heat_json(heat: Heat, parts: Sequence[ImagePart]) -> Json:
     """A map as plain JSON, view by view, and its sum on each picture. A view of a frame has the frame's time in seconds."""
     views, start, cells = [], 0, heat.grid.per_cell(heat.scores)
     for view in heat.grid.views:
@@ -141,7 +147,7 @@ def heat_json(heat: Heat, parts: Sequence[ImagePart]) -> dict[str, Any]:
         views.append({"image": view.image, "time_s": time_s, "name": view.name, "box": box, "values": grid})
     pictures = pictures_json(parts, sums_of_pictures(heat.grid, heat.scores))
     about = {"unit": heat.unit, "signed": heat.signed, "note": heat.note, "image_attention": heat.mass}
-    return about | {"pictures": pictures, "views": views}
+    return {**about, "pictures": pictures, "views": views}
 
 
 def indices(seen: Seen, words: list[int] | str | None) -> tuple[int, ...]:
@@ -163,7 +169,9 @@ def indices(seen: Seen, words: list[int] | str | None) -> tuple[int, ...]:
     return tuple(sorted(set(words)))
 
 
-def _look(bench: Bench, run_id: Any, question: Any, images: Any, answer: Any, checkpoint: Any) -> Look:
+def _look(
+    bench: Bench, run_id: object, question: object, images: Sequence[str] | None, answer: object, checkpoint: object
+) -> Look:
     """The turn of the log, with another checkpoint or answer where they are named; or an answer that nobody gave."""
     run_id, question, answer, checkpoint = (str(text or "").strip() for text in (run_id, question, answer, checkpoint))
     spec = bench.spec(checkpoint) if checkpoint else None
@@ -179,10 +187,10 @@ def _look(bench: Bench, run_id: Any, question: Any, images: Any, answer: Any, ch
     return checked(bench, Look("", spec or bench.builtin[0], ask(question, *pictures), answer))
 
 
-def _about(look: Look) -> dict[str, Any]:
+def _about(look: Look) -> Json:
     return {"run_id": look.run_id, "checkpoint": look.checkpoint.name, "question": look.prompt.question}
 
 
-def _whole(value: Any) -> Any:
+def _whole(value: object) -> object:
     """A number of JSON as an integer where it is whole; anything else as it is, to be refused."""
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import logging
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
@@ -20,6 +20,7 @@ from model.recorder import new_id
 from studies.base import TrialLog
 from studies.comparison import Comparison, Vote
 
+from .card import Action, Kept
 from .records import Artifact, Deleted, Json, RunRecord, RunRow, Session, Usage
 
 T = TypeVar("T")
@@ -42,12 +43,18 @@ LONGEST = 1024
 
 
 @dataclass(frozen=True)
-class Versus:
-    """What the Compare tab is to show: a comparison by its group, or checkpoints to begin one with. Never the same twice."""
+class Opening:
+    """What a tab was opened for: a turn, and what is to be shown of it there. Never the same twice.
 
-    group: str = ""
-    specs: tuple[str, ...] = ()
-    asked: str = field(default_factory=new_id)
+    `what` is in the tab's own words: a kept map is {its kind: its name}; what an address asked for is {parameter: value}.
+    `stood` is where the chat stood then. It can be hashed: by that Gradio knows that a state has changed.
+    """
+
+    panel: str
+    run: str = ""
+    what: Mapping[str, str] = field(default_factory=dict, hash=False)
+    stood: str | None = None
+    id: str = field(default_factory=new_id)
 
 
 @dataclass(frozen=True)
@@ -55,30 +62,28 @@ class SessionState:
     """What one browser tab remembers: small, immutable. Everything else is in the log.
 
     `checkpoint` is the spec in use. `run_id` is the turn the chat stands at. `editing` is the turn whose
-    question is being rewritten. `looking` is a turn opened to be looked into, where the chat stood then, which of its
-    kept maps is to be shown, and a name of this opening, so that the same map can be opened twice. `versus` is what
-    Compare was opened for.
+    question is being rewritten. `opening` is what a tab was opened for last.
     """
 
     session: str = ""
     checkpoint: str = ""
     run_id: str | None = None
     editing: str | None = None
-    looking: tuple[str, str | None, str, str] | None = None
-    versus: Versus | None = None
+    opening: Opening | None = None
 
     @property
     def at_hand(self) -> str | None:
         """The turn an instrument shows: the one opened for it, until the chat moves on; else the chat's."""
-        return self.looking[0] if self.looking and self.looking[1] == self.run_id else self.run_id
+        opening = self.opening
+        return opening.run if opening and opening.run and opening.stood == self.run_id else self.run_id
 
-    def into(self, run_id: str, map_name: str = "") -> SessionState:
-        """The state with that turn opened to be looked into, at one of its kept maps where one is named."""
-        return replace(self, looking=(run_id, self.run_id, map_name, new_id()))
+    def opened(self, panel: str) -> Opening | None:
+        """What this tab was opened for, if it was the last that was opened."""
+        return self.opening if self.opening and self.opening.panel == panel else None
 
-    def against(self, run_id: str, group: str = "") -> SessionState:
-        """The state with that turn's question taken to Compare, or with a comparison it belongs to opened there."""
-        return replace(self.into(run_id), versus=Versus(group))
+    def open(self, panel: str, run_id: str, what: Mapping[str, str] | None = None) -> SessionState:
+        """The state with that turn opened in a tab."""
+        return replace(self, opening=Opening(panel, run_id, what or {}, self.run_id))
 
 
 class History(Protocol):
@@ -189,13 +194,21 @@ class Bench:
 
 @runtime_checkable
 class Panel(Protocol):
-    """One tab. `needs` are capabilities of the chosen checkpoint; without them the tab says which checkpoint has them."""
+    """One tab: what it is called, needs, adds to a turn's buttons and keeps with a turn. Everything else asks the registry.
+
+    `needs` are capabilities of the chosen checkpoint; without them the tab says which checkpoint has them. `keeps` are kinds of
+    what is stored with a turn. `addresses` are parameters of a page's address that open the tab, such as `?compare=`; what they
+    say becomes an `Opening`.
+    """
 
     slug: ClassVar[str]
     title: ClassVar[str]
     order: ClassVar[int]
     purpose: ClassVar[str]
     needs: ClassVar[frozenset[Capability]]
+    actions: ClassVar[tuple[Action, ...]]
+    keeps: ClassVar[Mapping[str, Kept]]
+    addresses: ClassVar[tuple[str, ...]]
 
     def build(self, bench: Bench) -> None:
         """Lay out the tab and wire its events. Called inside its `gr.Tab`."""

@@ -9,6 +9,8 @@ from typing import Any
 from model import Token
 
 from .components import PictureUrls
+from .maps.saved_maps import SavedMap
+from .requests import plain
 from .scenes import truth
 from .turn_views import image_views, last_asked, meter, milliseconds
 
@@ -84,7 +86,7 @@ def compared(record: Any, second: Iterable[Token], answer: str) -> dict[str, Any
 
 
 def detail_view(
-    record: Any, urls: PictureUrls, replay: dict[str, Any] | None = None, maps: Sequence[dict[str, Any]] = ()
+    record: Any, urls: PictureUrls, replay: dict[str, Any] | None = None, maps: Sequence[SavedMap] = ()
 ) -> dict[str, Any]:
     """One run in full, as `detail.js` takes it. `maps` are those kept of it."""
     row, options = record.row, record.options
@@ -114,5 +116,5 @@ def detail_view(
         "truth": truth(record.prompt),
         "facts": facts,
         "replay": replay,
-        "maps": list(maps),
+        "maps": plain(maps),
     }

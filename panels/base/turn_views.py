@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from model import Token
 from model.errors import PictureError
 from model.memory import human_bytes
 from model.prompt import ImagePart, Message, Prompt, picture_names
 
+from .actions import buttons
 from .components import PictureUrls
 from .scenes import truth
-
-LOOK = ["look", "What it saw", "The pictures as they entered the encoder"]
-INTO = ["into", "Look into", "Which parts of the picture each word drew on"]
-COMPARE = ["compare", "Compare", "The same question to other checkpoints, side by side"]
-TURN_ACTIONS = [INTO, LOOK, COMPARE]
-BENCH_ACTIONS = [INTO, LOOK, COMPARE, ["find", "Find again", "This turn in Sessions"]]
-"""Buttons: [action, text, explanation]. Another panel adds its own."""
 
 
 def conversation(record: Any | None, system: str) -> tuple[Message, ...]:
@@ -65,16 +61,20 @@ def turn_view(record: Any, urls: PictureUrls) -> dict[str, Any]:
     }
 
 
-def token_views(tokens: Sequence[Any]) -> list[dict[str, Any]]:
-    """Tokens with their alternatives, short names: t text, p log-probability."""
+@dataclass(frozen=True)
+class TokenView:
+    """A token with its alternatives, in short names: `t` text, `p` log-probability; `alts` are id, text, log-probability."""
+
+    id: int
+    t: str
+    p: float
+    given: bool
+    alts: tuple[tuple[int, str, float], ...]
+
+
+def token_views(tokens: Sequence[Token]) -> list[TokenView]:
     return [
-        {
-            "id": t.id,
-            "t": t.text,
-            "p": _json(t.logprob),
-            "given": t.given,
-            "alts": [[a.id, a.text, _json(a.logprob)] for a in t.alternatives],
-        }
+        TokenView(t.id, t.text, _json(t.logprob), t.given, tuple((a.id, a.text, _json(a.logprob)) for a in t.alternatives))
         for t in tokens
     ]
 
@@ -142,7 +142,7 @@ def specimen_view(record: Any | None, urls: PictureUrls, note: str = "") -> dict
         "answer": record.row.answer,
         "status": record.row.status,
         "run": record.row.id,
-        "actions": BENCH_ACTIONS,
+        "actions": buttons("bench", record),
         "truth": truth(record.prompt),
         "note": note,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -15,6 +15,7 @@ from model.families.base import Capability
 from .. import panels
 from ..base import settings as _settings
 from ..base.bench import MODEL, Bench, SessionState, sent
+from ..base.card import ON_PAGE, Action, Kept
 from ..base.handlers import Values, event_handler
 from ..base.scenes import FILM_QUESTION, SHELF, film_frames, scene_file, scene_part
 from ..base.turn import Asked, Progress, again, branch, compose, read_pictures, run
@@ -35,6 +36,11 @@ class Chat:
     order: ClassVar[int] = 10
     purpose: ClassVar[str] = "Talk with the checkpoint about pictures. Every turn is logged and can be found again in Sessions."
     needs: ClassVar[frozenset[Capability]] = frozenset({Capability.GENERATE})
+    actions: ClassVar[tuple[Action, ...]] = (
+        Action("look", "What it saw", "The pictures as they entered the encoder", ON_PAGE, opens=False, order=20),
+    )
+    keeps: ClassVar[Mapping[str, Kept]] = {}
+    addresses: ClassVar[tuple[str, ...]] = ()
 
     def build(self, bench: Bench) -> None:
         view = ChatView(bench)

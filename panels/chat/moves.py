@@ -10,6 +10,7 @@ import gradio as gr
 
 from model.errors import InputError
 
+from ..base import actions
 from ..base.bench import MODEL, QUICK, SessionState, explained, sent
 from ..base.handlers import Values, event_handler
 from ..base.scenes import SHELF, scene_file, scene_part
@@ -45,15 +46,12 @@ class ChatMoves:
 
     @event_handler
     def look(self, values: Values, event: gr.EventData) -> Iterator[Values]:
-        """What the encoder got of a turn, or the turn in Attention or Compare. Other buttons are other panels'."""
-        action, b = sent(event, "action", str), self.page.bench
-        if action == "into":
-            run_id = b.history.run(sent(event, "run", str)).row.id
-            yield {b.state: values[b.state].into(run_id), b.tabs: gr.Tabs(selected="attention")}
-        if action == "compare":
-            run_id = b.history.run(sent(event, "run", str)).row.id
-            yield {b.state: values[b.state].against(run_id), b.tabs: gr.Tabs(selected="compare")}
+        """What the encoder got of a turn, or the turn in the tab of an action. Others are answered where they belong."""
+        action, bench = sent(event, "action", str), self.page.bench
         if action != "look":
+            found = actions.opened(bench, values[bench.state], "bench", action, sent(event, "run", str))
+            if found:
+                yield found
             return
         saw = self.page.parts.saw
         yield {saw: {"text": "Preparing the pictures", "rows": [], "run": ""}}

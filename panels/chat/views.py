@@ -11,10 +11,12 @@ from PIL import Image
 from model import Checkpoint
 from model.prompt import ImagePart, picture_names
 
+from ..base.actions import buttons
 from ..base.bench import Bench, explained
 from ..base.components import PictureUrls, picture_url
+from ..base.requests import plain
 from ..base.scenes import scene_of, suggestions
-from ..base.turn_views import TURN_ACTIONS, size_of, specimen_view, title, token_views, turn_view, whole
+from ..base.turn_views import size_of, specimen_view, title, token_views, turn_view, whole
 
 EMPTY = "Ask about a picture: attach, drop or paste one below, or take a drawn scene."
 PHOTO_NOTE = (
@@ -37,7 +39,7 @@ class ChatView:
     def transcript(self, run_id: str | None, scroll: str = "end") -> dict[str, Any]:
         """The conversation up to a turn, as `transcript.js` takes it."""
         thread = self.bench.history.thread(run_id) if run_id else []
-        return {"turns": [self._turn(row) for row in thread], "empty": EMPTY, "scroll": scroll, "actions": TURN_ACTIONS}
+        return {"turns": [self._turn(row) for row in thread], "empty": EMPTY, "scroll": scroll, "actions": buttons("chat")}
 
     def _turn(self, row: Any) -> dict[str, Any]:
         """One turn with what may have changed since it was first shown. The rest is kept, so that long chats stay quick."""
@@ -52,7 +54,7 @@ class ChatView:
     def tokens(self, run_id: Any) -> dict[str, Any]:
         """The tokens of a turn with their alternatives, or the sentence why not. Asked for when they are to be seen."""
         try:
-            return {"tokens": token_views(self.bench.history.run(str(run_id)[:100]).tokens), "error": ""}
+            return {"tokens": plain(token_views(self.bench.history.run(str(run_id)[:100]).tokens)), "error": ""}
         except Exception as error:  # told to the user
             return {"tokens": [], "error": explained(error)}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -17,19 +17,20 @@ from studies.comparison import LETTERS, Comparison, Side
 
 from .. import panels
 from ..base.bench import MODEL, QUICK, Bench, SessionState, sent
+from ..base.card import Action, Kept
 from ..base.components import PictureUrls, component
 from ..base.handlers import Values, event_handler
+from ..base.maps.instrument import Instrument
 from .answers import answer_of
 from .endpoints import add_compare_api
-from .heat import HeatTable
-from .page import BUSY, ComparePage
+from .heat import ANSWERS
+from .page import ADDRESSES, BUSY, GROUP, ComparePage, Seen, comparison_of
 from .question_sets import SET, Several
 from .requests import Asking, Entrant, asking, kind_of, once_more, setting_of, settings_of
 from .run import Heard, run
 from .views import live_view, same_again, whole_view
 from .votes import cast_vote, votes_view
 
-MAX_KEY = 64
 NO_VOTE = "A column failed, so there is nothing to vote on, and the names are shown."
 UNLOGGED = "This comparison is not in the log: it is gone when another is made. {why}"
 
@@ -45,23 +46,18 @@ class Compare:
         "One question to several checkpoints side by side: answers, boxes and heat, blind votes, question sets."
     )
     needs: ClassVar[frozenset[Capability]] = frozenset()
+    actions: ClassVar[tuple[Action, ...]] = (
+        Action("compare", "Compare", "The same question to other checkpoints, side by side", order=30, what=comparison_of),
+    )
+    keeps: ClassVar[Mapping[str, Kept]] = {}
+    addresses: ClassVar[tuple[str, ...]] = ADDRESSES
 
     def build(self, bench: Bench) -> None:
-        table = HeatTable(bench)
-
-        def ask(given: Any) -> dict[str, Any]:
-            return table.answer(given)
-
-        def progress(key: Any) -> dict[str, Any]:
-            return table.desk.seen(str(key)[:MAX_KEY])
-
-        def halt(key: Any) -> None:
-            table.desk.halt(str(key)[:MAX_KEY])
-
+        tool = Instrument(bench, self, ANSWERS)
         setup = component("compare_setup", elem_id="compare-setup")
         error = component("message", visible=False, elem_id="compare-error")
-        stage = component("compare", elem_id="compare", server_functions=[ask, progress, halt])
-        page = ComparePage(bench, PictureUrls(), setup, stage, error, gr.State(""), gr.State({}), gr.State(("", "")))
+        stage = tool.component("compare")
+        page = ComparePage(bench, PictureUrls(), setup, stage, error, gr.State(""), gr.State({}), gr.State(Seen()))
         _Comparing(page).wire()
         add_compare_api(bench)
 
@@ -96,19 +92,20 @@ class _Comparing:
     @event_handler
     def stand(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """What the tab shows when the bench changes: columns and question to begin with, or a comparison that was opened."""
-        p, state = self.page, values[self.bench.state]
-        opened = state.versus.asked if state.versus else ""
-        found: Values = {p.setup: p.set_up(state, bool(p.running(values))), p.seen: (state.session, opened)}
-        if values[p.seen] == (state.session, opened) or p.running(values):
+        p, state, seen = self.page, values[self.bench.state], values[self.page.seen]
+        opened = state.opened(Compare.slug) or seen.opening
+        found: Values = {p.setup: p.set_up(state, opened, bool(p.running(values))), p.seen: Seen(state.session, opened)}
+        if seen == Seen(state.session, opened) or p.running(values):
             yield found
             return
-        group = state.versus.group if state.versus and values[p.seen][1] != opened else ""
+        held: Comparison | None
+        group = opened.what.get(GROUP, "") if opened and seen.opening != opened else ""
         if group:
             held = p.may_see(state, group)
             if not held.sealed:  # the order of its columns would tell
-                found |= {p.setup: p.set_up(state, settings=[setting_of(side.setup) for side in held.columns])}
+                found |= {p.setup: p.set_up(state, opened, settings=[setting_of(side.setup) for side in held.columns])}
         else:
-            last = self.bench.history.comparisons(state.session, 1) if values[p.seen][0] != state.session else []
+            last = self.bench.history.comparisons(state.session, 1) if seen.session != state.session else []
             held = last[0] if last else None
         if held is not None:
             found |= {p.group: held.id, p.stage: p.shown(held), **p.quiet()}

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from model import Prompt
 from model.errors import InputError
@@ -18,14 +18,14 @@ from model.heat import heat_methods
 from model.heat.base import Choice, Heat
 from model.prompt import picture_names
 
-from ..attention.requests import MAX_ID, MAX_WORDS, method_of
-from ..attention.workshop import heat_by
-from ..base.bench import Bench, explained
 from ..base.components import PictureUrls
-from ..base.jobs import Desk
+from ..base.maps.heat import MAX_WORDS, Method, heat_of
+from ..base.maps.instrument import Instrument, asked
 from ..base.maps.looks import Look, look_at
-from ..base.maps.overlay import packed, pictures_view
+from ..base.maps.overlay import PictureView, ViewOutline, packed, pictures_view
+from ..base.requests import Name, Request, Whole, says
 from .saved import keep_pair
+from .views import PairReply
 
 RASTER = 128
 """Grids of different shapes are compared on a raster with this longest side."""
@@ -44,54 +44,54 @@ class Pair:
     """(columns, rows) of the raster of each picture; None where the cells are the grid's own."""
 
 
-class HeatTable:
-    """Answers the page's questions about heat of two columns. Each question says what it is about."""
+_TWO = "Heat of two answers needs two of them. Open the comparison again."
+_A_WORD = "Choose a word of each answer first."
+_NUMBERED = "Words are numbered from 0. Choose one of those shown."
+_Words = Annotated[tuple[Annotated[Whole, says(_NUMBERED)], ...], Field(min_length=1, max_length=MAX_WORDS)]
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench, self.desk, self.urls = bench, Desk(), PictureUrls()
 
-    def answer(self, given: Any) -> dict[str, Any]:
-        """{pictures, scores: [packed, packed], unit, signed, note}, or {error: a sentence}."""
-        try:
-            if not isinstance(given, dict) or given.get("what") != "heat":
-                raise InputError("The page sent no usable request. Reload it and try again.")
-            return self._heat(given)
-        except Exception as error:  # told where it was asked for
-            return {"error": explained(error)}
+class HeatOfTwo(Request):
+    """Words of two answers, to be drawn by one method."""
 
-    def _heat(self, given: dict[str, Any]) -> dict[str, Any]:
-        runs, words, slug = _texts(given.get("runs")), _words(given.get("words")), method_of(given.get("method"))
-        looks = [look_at(self.bench, run) for run in runs]
-        key = str(given.get("key", ""))[:MAX_ID]
-        heats = [self._map(key, look, slug, chosen) for look, chosen in zip(looks, words, strict=True)]
-        keep_pair(self.bench, looks, heats, words, slug)
-        asked = max((look.prompt for look in looks), key=lambda prompt: sum(w * h for w, h in _sizes(prompt)))
-        found = side_by_side(heats[0], heats[1], _sizes(asked))
-        grid = heats[0].grid
-        if found.rasters is None:
-            pictures = pictures_view(grid, looks[0].prompt.images, self.urls)
-        else:
-            pictures = [
-                {
-                    "url": self.urls.of(part), "name": part.name, "label": label, "time_s": part.time_s,
-                    "size": list(part.image.size),
-                    "views": [{"box": [0.0, 0.0, *map(float, part.image.size)], "rows": rows, "cols": cols, "name": "picture"}],
-                }
-                for part, label, (cols, rows) in zip(asked.images, picture_names(asked.images), found.rasters, strict=True)
-            ]  # fmt: skip
-        notes = [f"{heat_methods[slug].title}, {found.note}.", *dict.fromkeys(heat.note for heat in heats if heat.note)]
-        return {
-            "error": "", "pictures": pictures, "scores": [packed(scores) for scores in found.scores], "unit": found.unit,
-            "signed": found.signed, "note": " ".join(notes),
-        }  # fmt: skip
+    runs: Annotated[tuple[Name, ...], Field(min_length=2, max_length=2), says(_TWO)] = Field((), validate_default=True)
+    words: Annotated[tuple[_Words, ...], Field(min_length=2, max_length=2), says(_A_WORD)] = Field((), validate_default=True)
+    method: Method = Field("", validate_default=True)
 
-    def _map(self, key: str, look: Look, slug: str, words: tuple[int, ...]) -> Heat:
-        if max(words) >= len(look.answer):
-            raise InputError(
-                f"That answer has {len(look.answer)} tokens; token {max(words) + 1} was asked for. Choose one of it."
-            )
-        work = partial(heat_by, slug=slug, words=words, choice=Choice())
-        return self.desk.done(key, self.bench.core.examine(look.checkpoint, look.prompt, look.answer, work))
+
+def heat(tool: Instrument, request: HeatOfTwo) -> PairReply:
+    """Both maps on one scale. Each is stored with its turn."""
+    slug, words = request.method, [tuple(sorted(set(chosen))) for chosen in request.words]
+    looks = [look_at(tool.bench, run) for run in request.runs]
+    heats = [_map(tool, request, look, chosen) for look, chosen in zip(looks, words, strict=True)]
+    keep_pair(tool, looks, heats, words, slug)
+    prompt = max((look.prompt for look in looks), key=lambda prompt: sum(w * h for w, h in _sizes(prompt)))
+    found = side_by_side(heats[0], heats[1], _sizes(prompt))
+    if found.rasters is None:
+        pictures = pictures_view(heats[0].grid, looks[0].prompt.images, tool.urls)
+    else:
+        pictures = _on_rasters(prompt, found.rasters, tool.urls)
+    notes = [f"{heat_methods[slug].title}, {found.note}.", *dict.fromkeys(heat.note for heat in heats if heat.note)]
+    return PairReply(pictures, tuple(packed(scores) for scores in found.scores), found.unit, found.signed, " ".join(notes))
+
+
+def _map(tool: Instrument, request: HeatOfTwo, look: Look, words: tuple[int, ...]) -> Heat:
+    if max(words) >= len(look.answer):
+        raise InputError(f"That answer has {len(look.answer)} tokens; token {max(words) + 1} was asked for. Choose one of it.")
+    return heat_of(tool, request, look, request.method, words, Choice())
+
+
+def _on_rasters(prompt: Prompt, rasters: Sequence[tuple[int, int]], urls: PictureUrls) -> list[PictureView]:
+    """The pictures of a prompt, each with one view of all its pixels."""
+    found = []
+    for part, label, (cols, rows) in zip(prompt.images, picture_names(prompt.images), rasters, strict=True):
+        width, height = part.image.size
+        whole = ViewOutline((0.0, 0.0, float(width), float(height)), rows, cols, "picture")
+        found.append(PictureView(urls.of(part), part.name, label, part.time_s, (width, height), (whole,)))
+    return found
+
+
+ANSWERS = {"heat": asked(HeatOfTwo, heat)}
+"""By the names the page asks for them."""
 
 
 def side_by_side(a: Heat, b: Heat, sizes: list[tuple[int, int]]) -> Pair:
@@ -134,18 +134,3 @@ def _shapes(a: Heat, b: Heat) -> str:
 
 def _sizes(prompt: Prompt) -> list[tuple[int, int]]:
     return [part.image.size for part in prompt.images]
-
-
-def _texts(value: Any) -> list[str]:
-    if not isinstance(value, list) or len(value) != 2 or any(not isinstance(one, str) for one in value):
-        raise InputError("Heat of two answers needs two of them. Open the comparison again.")
-    return [one[:MAX_ID] for one in value]
-
-
-def _words(value: Any) -> list[tuple[int, ...]]:
-    lists = value if isinstance(value, list) and len(value) == 2 else [None]
-    if not all(isinstance(one, list) and 0 < len(one) <= MAX_WORDS for one in lists):
-        raise InputError("Choose a word of each answer first.")
-    if any(type(k) is not int or k < 0 for one in lists for k in one):
-        raise InputError("Words are numbered from 0. Choose one of those shown.")
-    return [tuple(sorted(set(one))) for one in lists]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,24 +12,48 @@ from model import Prompt, WorkbenchError, ask
 from model.errors import InputError
 from studies.comparison import Comparison
 
-from ..base.bench import Bench, SessionState
+from ..base.bench import Bench, Opening, SessionState
 from ..base.components import PictureUrls
 from ..base.handlers import Values
+from ..base.records import RunRow
 from ..base.scenes import scene_of, suggestions
 from .answers import logged_answer
-from .requests import LEAST, Setting
+from .requests import LEAST, MAX_SPEC, Setting
 from .views import sealed_view, whole_view
 
 MOST_QUESTIONS, MOST_PUBLIC = 500, 48
 PICTURES = {0: "No picture on the bench", 1: "With the picture on the bench"}
+GROUP, COLUMNS = "compare", ("a", "b", "c", "d")
+ADDRESSES = (GROUP, *COLUMNS)
+"""What an address may ask for: `?compare=` a comparison, `?a=..&b=..` up to four checkpoints."""
+MOST_COMPARISONS = 10_000
 BUSY = "A comparison is being made. Wait for it, or stop it with Esc."
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Which session the tab was shown in, and what it was opened for last."""
+
+    session: str = ""
+    opening: Opening | None = None
+
+
+def specs_of(opened: Opening | None) -> list[str]:
+    """The checkpoints an address names for the columns, such as `?a=tiny-llava&b=tiny-qwen2-vl`."""
+    return [opened.what[name][:MAX_SPEC] for name in COLUMNS if opened.what.get(name)] if opened else []
+
+
+def comparison_of(bench: Bench, row: RunRow) -> Mapping[str, str]:
+    """The comparison a turn belongs to, to be opened with it; of an import there may be the answers alone."""
+    known = {held.id for held in bench.history.comparisons(row.session, MOST_COMPARISONS)} if row.group else set()
+    return {GROUP: row.group} if row.group in known else {}
 
 
 @dataclass(frozen=True)
 class ComparePage:
     """The tab: its components, and what they are to show.
 
-    `group` is the comparison shown, `runs` those being asked, `seen` what the tab was last opened for and in which session.
+    `group` is the comparison shown, `runs` those being asked, `seen` holds a `Seen`.
     None of the three leaves the server.
     """
 
@@ -57,9 +81,14 @@ class ComparePage:
         """The setup while columns are asked, and after. It names no checkpoint: what was set stays in the page."""
         return {self.setup: {"running": running}}
 
-    def set_up(self, state: SessionState, running: bool = False, settings: Sequence[Setting] = ()) -> dict[str, Any]:
-        """What the setup offers: the checkpoints of the picker, the question on the bench, questions that suit its picture."""
-        bench, versus = self.bench, state.versus
+    def set_up(
+        self, state: SessionState, opened: Opening | None, running: bool = False, settings: Sequence[Setting] = ()
+    ) -> dict[str, Any]:
+        """What the setup offers: the checkpoints of the picker, the question on the bench, questions that suit its picture.
+
+        `opened` is what the tab was opened for last.
+        """
+        bench, named = self.bench, specs_of(opened)
         prompt = self.at_hand(state)
         scene = scene_of(prompt.images[-1]) if prompt.images else None
         offered = [question.text for question in suggestions(scene)] if scene else []
@@ -67,9 +96,9 @@ class ComparePage:
         return {
             "choices": self.choices(),
             "typed": not bench.public,
-            "columns": [setting.plain() for setting in settings] or self._columns(state),
-            "fixed": bool(settings) or bool(versus and versus.specs),
-            "asked": versus.asked if versus else "",
+            "columns": [setting.plain() for setting in settings] or self._columns(state, named),
+            "fixed": bool(settings or named),
+            "asked": opened.id if opened else "",
             "question": prompt.question,
             "pictures": PICTURES.get(many, f"With {many} pictures"),
             "suggestions": [text for text in offered if text != prompt.question][:3],
@@ -92,9 +121,8 @@ class ComparePage:
         idle = [c for c in dict.fromkeys((*self.bench.builtin, *self.bench.offered)) if c not in loaded]
         return [[c.spec, c.spec] for c in loaded] + [[c.spec, f"{c.spec} (not loaded)"] for c in idle]
 
-    def _columns(self, state: SessionState) -> list[dict[str, str]]:
+    def _columns(self, state: SessionState, named: list[str]) -> list[dict[str, str]]:
         """The columns to begin with: those an address names, else the checkpoint in use and another."""
-        named = list(state.versus.specs) if state.versus else []
         others = [spec for spec, _ in self.choices() if spec != state.checkpoint]
         specs = named or [state.checkpoint, *others[: LEAST - 1]]
         columns: list[dict[str, Any]] = [{"spec": spec} for spec in specs]

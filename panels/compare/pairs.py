@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 from model.geometry.boxes import Box
 from model.prompt import ImagePart, Prompt
@@ -20,25 +20,71 @@ MAX_WORDS = 2000
 READ = "Boxes are read from <loc...> and <|box_start|> alone, matched one to one so that their IoUs add up to the most."
 
 
-def pair_views(answered: Sequence[tuple[int, Answer]], picture: ImagePart | None) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class PairView:
+    """Two columns by their places: `diff` is [kind, words of the first, words of the second], `agreement` name, value and why."""
+
+    a: int
+    b: int
+    diff: Sequence[tuple[str, str, str]]
+    agreement: Sequence[tuple[str, str, str]]
+
+
+@dataclass(frozen=True)
+class BoxView:
+    """A box in pixels of the picture, x0 y0 x1 y1."""
+
+    box: tuple[float, float, float, float]
+    name: str
+
+
+@dataclass(frozen=True)
+class BoxColumn:
+    letter: str
+    boxes: Sequence[BoxView]
+
+
+@dataclass(frozen=True)
+class BoxRow:
+    """Two boxes of two columns that were matched, or one without a partner: corners in words."""
+
+    of: str
+    what: str
+    a: str
+    b: str
+    iou: str
+
+
+@dataclass(frozen=True)
+class BoxesView:
+    """The boxes of all columns on one picture of `size` (width, height), and how they lie on each other."""
+
+    url: str
+    size: tuple[int, int]
+    columns: Sequence[BoxColumn]
+    rows: Sequence[BoxRow]
+    note: str
+
+
+def pair_views(answered: Sequence[tuple[int, Answer]], picture: ImagePart | None) -> list[PairView]:
     """Every two of the columns that have an answer: where their words part, and how far they agree."""
     return [_pair(i, a, j, b, picture) for (i, a), (j, b) in combinations(answered, 2)]
 
 
-def _pair(i: int, a: Answer, j: int, b: Answer, picture: ImagePart | None) -> dict[str, Any]:
+def _pair(i: int, a: Answer, j: int, b: Answer, picture: ImagePart | None) -> PairView:
     one, other = (" ".join(answer.text.split()[:MAX_WORDS]) for answer in (a, b))
     said, tokens = agreement(one, other), _shared(a, b)
     found = [
-        ["same words", "yes" if said.exact else "no", "Case and punctuation aside"],
-        ["words shared", f"{said.f1:.2f}", "F1 of the two answers' words, order left aside; 1 is all"],
-        ["first tokens shared", f"{tokens:,}", "How many tokens the two answers begin alike with"],
+        ("same words", "yes" if said.exact else "no", "Case and punctuation aside"),
+        ("words shared", f"{said.f1:.2f}", "F1 of the two answers' words, order left aside; 1 is all"),
+        ("first tokens shared", f"{tokens:,}", "How many tokens the two answers begin alike with"),
     ]
     if picture is not None:
         first, second = ([one.box for one in boxes_in(answer.text, *picture.image.size)] for answer in (a, b))
         if first or second:
-            found.append(["boxes, mean IoU", f"{match_boxes(first, second).mean_iou:.2f}", "What has no partner counts 0"])
-    stretches = [["same" if s.same else "other", s.a, s.b] for s in word_diff(one, other)]
-    return {"a": i, "b": j, "diff": stretches, "agreement": found}
+            found.append(("boxes, mean IoU", f"{match_boxes(first, second).mean_iou:.2f}", "What has no partner counts 0"))
+    stretches = [("same" if s.same else "other", s.a, s.b) for s in word_diff(one, other)]
+    return PairView(i, j, stretches, found)
 
 
 def _shared(a: Answer, b: Answer) -> int:
@@ -51,7 +97,7 @@ def _shared(a: Answer, b: Answer) -> int:
     return alike
 
 
-def boxes_view(answered: Sequence[tuple[int, Answer]], prompt: Prompt, urls: PictureUrls) -> dict[str, Any] | None:
+def boxes_view(answered: Sequence[tuple[int, Answer]], prompt: Prompt, urls: PictureUrls) -> BoxesView | None:
     """The boxes of all columns on the last picture, and how they lie on each other; None where nobody wrote one."""
     if not prompt.images:
         return None
@@ -63,13 +109,13 @@ def boxes_view(answered: Sequence[tuple[int, Answer]], prompt: Prompt, urls: Pic
     truth = true_boxes(prompt, part)
     if truth:
         columns.append(("truth", truth))
-    return {
-        "url": urls.of(part),
-        "size": [width, height],
-        "columns": [{"letter": letter, "boxes": [_view(one) for one in boxes]} for letter, boxes in columns],
-        "rows": [row for (a, first), (b, second) in combinations(columns, 2) for row in _rows(a, first, b, second)],
-        "note": f"{READ} Corners x0 y0 x1 y1 in pixels of the picture.",
-    }
+    return BoxesView(
+        url=urls.of(part),
+        size=(width, height),
+        columns=[BoxColumn(letter, [_view(one) for one in boxes]) for letter, boxes in columns],
+        rows=[row for (a, first), (b, second) in combinations(columns, 2) for row in _rows(a, first, b, second)],
+        note=f"{READ} Corners x0 y0 x1 y1 in pixels of the picture.",
+    )
 
 
 def true_boxes(prompt: Prompt, part: ImagePart) -> list[NamedBox]:
@@ -79,23 +125,22 @@ def true_boxes(prompt: Prompt, part: ImagePart) -> list[NamedBox]:
     return boxes_in(question.answer, *part.image.size) if question else []
 
 
-def _rows(a: str, first: Sequence[NamedBox], b: str, second: Sequence[NamedBox]) -> list[dict[str, Any]]:
+def _rows(a: str, first: Sequence[NamedBox], b: str, second: Sequence[NamedBox]) -> list[BoxRow]:
     """Pairs of boxes that meet, then those without a partner."""
     matched = match_boxes([one.box for one in first], [one.box for one in second])
+    of = f"{a}, {b}"
     found = [
-        {"of": f"{a}, {b}", "what": first[i].name or second[j].name, "a": _corners(first[i].box), "b": _corners(second[j].box),
-         "iou": f"{iou:.2f}"}
+        BoxRow(of, first[i].name or second[j].name, _corners(first[i].box), _corners(second[j].box), f"{iou:.2f}")
         for i, j, iou in matched.pairs
-    ]  # fmt: skip
-    for i in matched.only_a:
-        found.append({"of": f"{a}, {b}", "what": first[i].name, "a": _corners(first[i].box), "b": "", "iou": "0"})
-    for j in matched.only_b:
-        found.append({"of": f"{a}, {b}", "what": second[j].name, "a": "", "b": _corners(second[j].box), "iou": "0"})
+    ]
+    found += [BoxRow(of, first[i].name, _corners(first[i].box), "", "0") for i in matched.only_a]
+    found += [BoxRow(of, second[j].name, "", _corners(second[j].box), "0") for j in matched.only_b]
     return found
 
 
-def _view(one: NamedBox) -> dict[str, Any]:
-    return {"box": [round(v, 1) for v in (one.box.x0, one.box.y0, one.box.x1, one.box.y1)], "name": one.name}
+def _view(one: NamedBox) -> BoxView:
+    box = one.box
+    return BoxView((round(box.x0, 1), round(box.y0, 1), round(box.x1, 1), round(box.y1, 1)), one.name)
 
 
 def _corners(box: Box) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from model import Prompt, WorkbenchError
@@ -15,7 +16,9 @@ from studies.comparison import LETTERS, REASONS, Comparison
 from ..base.bench import Bench
 from ..base.components import PictureUrls
 from ..base.maps.looks import NEEDS
+from ..base.maps.overlay import PictureView
 from ..base.maps.scores import scores_of
+from ..base.requests import plain
 from ..base.run_views import compared
 from ..base.scenes import truth
 from ..base.turn_views import image_views, milliseconds
@@ -24,6 +27,18 @@ from .pairs import boxes_view, pair_views
 from .requests import Asking, setting_of
 from .run import Heard, veiled, veiled_stage
 from .saved import kept_pairs
+
+
+@dataclass(frozen=True)
+class PairReply:
+    """Maps of two answers on the same cells, packed, in one unit."""
+
+    pictures: Sequence[PictureView]
+    scores: tuple[str, ...]
+    unit: str
+    signed: bool
+    note: str
+
 
 EMPTY_HEAT = {"why": "", "methods": [], "method": "", "kept": []}
 UNFINISHED = "Its answers show when the last has ended. Open it again then, or reveal the names."
@@ -68,8 +83,8 @@ def whole_view(
         "view": "one", **about, **_question(prompt, urls), "truth": truth(prompt), "notes": list(notes),
         "columns": [column_view(one) for one in answers],
         "vote": _vote(held, len(answered) == len(answers)),
-        "pairs": pair_views(answered, _last_picture(prompt)),
-        "boxes": boxes_view(answered, prompt, urls),
+        "pairs": plain(pair_views(answered, _last_picture(prompt))),
+        "boxes": plain(boxes_view(answered, prompt, urls)),
         "heat": heat_choices(bench, held, answered, prompt),
     }  # fmt: skip
 
@@ -145,8 +160,8 @@ def heat_choices(bench: Bench, held: Comparison, answered: Sequence[tuple[int, A
     able = {slug: heat_methods[slug] for slug in heat_methods if heat_methods[slug].needs <= can}
     best = scores_of(first).default
     methods = [[slug, method.title, method.measures] for slug, method in able.items()]
-    kept = [one for one in kept_pairs(bench, answered) if one["method"] in able]
-    return {"why": "", "methods": methods, "method": best if best in able else "attention", "kept": kept}
+    kept = [one for one in kept_pairs(bench, answered) if one.method in able]
+    return {"why": "", "methods": methods, "method": best if best in able else "attention", "kept": plain(kept)}
 
 
 def _vote(held: Comparison, whole: bool) -> dict[str, Any]:

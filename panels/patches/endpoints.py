@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import gradio as gr
 import numpy as np
+from gradio.components import Component
 
 from model import Prompt, ask
 from model.errors import InputError
 from model.geometry.boxes import Box
-from model.internals.features import STAGES, features_at, similarity
+from model.internals.features import STAGES, Stage, features_at, similarity
 from model.internals.subject import Subject
 from model.progress import Run
 
 from ..base.bench import MODEL_LIMIT, MODEL_QUEUE, Bench
 from ..base.endpoints import INTEGERS, NUMBERS, errors_as_sentences, images_parameter, json_parameter
+from ..base.maps.looks import Look
 from ..base.maps.overlay import pictures_json
+from ..base.records import Json
 from ..base.turn import read_pictures
-from .requests import Turn, placed, turn_of
+from .requests import placed, turn_of
 
 BEST = 10
 QUESTION = "Describe the picture."
@@ -29,7 +31,7 @@ QUESTION = "Describe the picture."
 def add_patches_api(bench: Bench) -> None:
     """Lay out hidden components whose labels become the endpoint's parameters, and the endpoint itself."""
     with gr.Column(visible=False):
-        inputs: dict[str, Any] = {
+        inputs: dict[str, Component] = {
             "run_id": gr.Textbox("", label="run_id"),
             "question": gr.Textbox("", label="question"),
             "images": images_parameter(),
@@ -53,7 +55,7 @@ def add_patches_api(bench: Bench) -> None:
     )
 
 
-def endpoint(bench: Bench) -> Callable[..., dict[str, Any]]:
+def endpoint(bench: Bench) -> Callable[..., Json]:
     """The function behind the endpoint."""
 
     def patches_similar(
@@ -66,7 +68,7 @@ def endpoint(bench: Bench) -> Callable[..., dict[str, Any]]:
         image: float = 0,
         stage: str = "decoder",
         layer: float = -1,
-    ) -> dict[str, Any]:
+    ) -> Json:
         """Cosines of all patches with one `patch` [row, column], or with those under a `box` [x0, y0, x1, y1] in pixels.
 
         Of a logged turn `run_id`, or of `images` with a `question`. `stage` is tower, connector or decoder; `layer`
@@ -81,25 +83,25 @@ def endpoint(bench: Bench) -> Callable[..., dict[str, Any]]:
             found = bench.core.examined(
                 turn.checkpoint, turn.prompt, turn.answer, partial(similar, place=place, stage=stage, layer=int(layer))
             )
-        return {"run_id": turn.run, "checkpoint": turn.checkpoint.name, **found}
+        return {"run_id": turn.run_id, "checkpoint": turn.checkpoint.name, **found}
 
     return patches_similar
 
 
-def _turn(bench: Bench, run_id: str, question: str, images: list[str], checkpoint: str) -> Turn:
+def _turn(bench: Bench, run_id: str, question: str, images: list[str], checkpoint: str) -> Look:
     """The logged turn, with another checkpoint where one is named; or a question that was never asked."""
     spec = bench.spec(checkpoint) if checkpoint.strip() else None
     if run_id.strip():
         turn = turn_of(bench, run_id.strip())
-        return Turn(turn.run, spec, turn.prompt, ()) if spec else turn
+        return Look(turn.run_id, spec, turn.prompt, ()) if spec else turn
     pictures, _ = read_pictures(images)
     if not pictures:
         raise InputError("Give the run_id of a logged turn, or images.")
     prompt: Prompt = ask(question.strip() or QUESTION, *pictures)
-    return Turn("", spec or bench.builtin[0], prompt, ())
+    return Look("", spec or bench.builtin[0], prompt, ())
 
 
-def _numbers(name: str, value: Any, count: int) -> list[float] | None:
+def _numbers(name: str, value: object, count: int) -> list[float] | None:
     if value is None:
         return None
     if not isinstance(value, list) or len(value) != count or any(type(v) not in (int, float) for v in value):
@@ -107,7 +109,11 @@ def _numbers(name: str, value: Any, count: int) -> list[float] | None:
     return value
 
 
-def similar(subject: Subject, run: Run, place: tuple, stage: Any, layer: int) -> dict[str, Any]:
+Place = tuple[list[float] | None, list[float] | None, int]
+"""A patch (row, column), or a box in pixels, of the picture of this number."""
+
+
+def similar(subject: Subject, run: Run, place: Place, stage: Stage, layer: int) -> Json:
     """Grids of cosines per view, and the best patches other than those asked for."""
     tokens = _tokens(subject, *place)
     features, grid = features_at(subject, stage, layer), placed(subject)
@@ -151,7 +157,7 @@ def _tokens(subject: Subject, patch: list[float] | None, box: list[float] | None
     return tokens
 
 
-def where(subject: Subject, token: int) -> dict[str, Any]:
+def where(subject: Subject, token: int) -> Json:
     """The place of a visual token: picture, time of a frame, view, row, column, box in pixels; -1 where it has none."""
     grid, cell, start = placed(subject), int(placed(subject).homes()[token]), 0
     for i, view in enumerate(grid.views):

@@ -1,87 +1,165 @@
-"""What a page asks about the patches of a logged turn: checked, and worked on for it."""
+"""What a page may ask about the patches of a logged turn, and which turn it is about."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar, get_args
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
-from model import Checkpoint, Prompt
+from pydantic import Field, StrictBool, StrictInt, model_validator
+
+from model import Prompt
 from model.errors import InputError, Unsupported
 from model.geometry.grid import ImageGrid
 from model.internals.features import Stage
 from model.internals.subject import Subject
-from model.progress import Run
 
 from ..base.bench import Bench
+from ..base.maps.looks import Look
+from ..base.records import Json
+from ..base.requests import Request, Text, Whole, Wholes, read, says
 from ..base.turn_views import whole
 
-T = TypeVar("T")
-MAX_TEXT = 200
+Hiding = Literal["mean", "cut"]
+Way = Literal["to", "from"]
+Tokens = Annotated[Wholes, says("No patch is chosen that this answer has. Click one.")]
+"""Visual tokens by their indices, ascending. Whether there are so many is known when the answer is looked at: see `chosen`."""
 
 
-@dataclass(frozen=True)
-class Question:
-    """One question of the page, which may hold anything. Each reader raises InputError for what cannot be used."""
+class Likeness(Request):
+    """Cosines between patches; `tokens` are those whose rows are sent where all pairs are too many."""
 
-    given: Mapping[str, Any]
-
-    def text(self, name: str) -> str:
-        """A text, empty where it is missing."""
-        value = self.given.get(name, "")
-        if not isinstance(value, str):
-            raise InputError(f"The page sent no usable {name!r}. Reload it and try again.")
-        return value[:MAX_TEXT]
-
-    def number(self, name: str, low: int, high: int, default: int | None = None) -> int:
-        """A whole number from `low` to below `high`."""
-        value = self.given.get(name, default)
-        if type(value) is not int or not low <= value < high:
-            raise InputError(f"The {name} is {str(value)[:40]!r}. Choose a whole number from {low} to {high - 1}.")
-        return value
-
-    def maybe(self, name: str, high: int) -> int | None:
-        """A whole number from 0 to below `high`, None for all."""
-        return None if self.given.get(name) is None else self.number(name, 0, high)
-
-    def flag(self, name: str) -> bool:
-        """True or false, false where it is missing."""
-        value = self.given.get(name, False)
-        if type(value) is not bool:
-            raise InputError(f"The page sent no usable {name!r}. Reload it and try again.")
-        return value
-
-    def one_of(self, name: str, known: Sequence[str]) -> Any:
-        """A name out of those known."""
-        value = self.given.get(name)
-        if value not in known:
-            raise InputError(f"The {name} is {str(value)[:40]!r}. Choose one of {', '.join(known)}.")
-        return value
-
-    def tokens(self, subject: Subject) -> list[int]:
-        """Indices of visual tokens, at least one, ascending."""
-        value = self.given.get("tokens")
-        if not isinstance(value, list) or not value or any(type(t) is not int or not 0 <= t < subject.count for t in value):
-            raise InputError(f"No patch is chosen that this answer has; there are {subject.count}. Click one.")
-        return sorted(set(value))
-
-    @property
-    def stage(self) -> Stage:
-        return self.one_of("stage", get_args(Stage))
+    stage: Stage
+    layer: Whole
+    tokens: Tokens = ()
 
 
-@dataclass(frozen=True)
-class Turn:
-    """A logged turn as it is looked into: the same prompt, and the answer's own tokens."""
-
-    run: str
-    checkpoint: Checkpoint
-    prompt: Prompt
-    answer: tuple[int, ...]
+class TowerLook(Request):
+    layer: Whole
+    head: Whole | None = None
+    tokens: Tokens = ()
+    way: Way = "to"
 
 
-def turn_of(bench: Bench, run_id: str) -> Turn:
-    """The turn of this id. Raises InputError where it has no picture or is not answered, PictureError, CheckpointError."""
+class WordLook(Request):
+    """Attention of words; of one `word`, or on `tokens`, where the whole is too much to be sent."""
+
+    layer: Whole | None = None
+    head: Whole | None = None
+    word: Whole | None = None
+    tokens: Tokens = ()
+
+
+class OfTokens(Request):
+    tokens: Tokens = ()
+
+
+class Without(OfTokens):
+    how: Hiding
+
+
+class WordLikeness(Request):
+    word: Text = ""
+
+
+class Colours(Request):
+    stage: Stage
+    layer: Whole
+    partner: Text = ""
+
+
+class Between(OfTokens):
+    partner: Text = ""
+
+
+# --- single maps, as they are stored and taken along ---------------------------------------------
+
+
+class AlikeMap(OfTokens):
+    map: Literal["alike"]
+    stage: Stage
+    layer: Whole
+
+
+class WordMap(Request):
+    map: Literal["like_word"]
+    typed: Text = ""
+
+
+class ColourMap(Request):
+    map: Literal["coloured"]
+    stage: Stage
+    layer: Whole
+    partner: Text = ""
+
+
+class TowerMap(OfTokens):
+    map: Literal["seen"]
+    layer: Whole
+    head: Whole | None = None
+    way: Way
+    aside: StrictBool = False
+
+
+class UsedMap(Request):
+    map: Literal["used"]
+    word: Whole
+    layer: Whole | None = None
+    head: Whole | None = None
+    aside: StrictBool = False
+
+
+class BetweenMap(OfTokens):
+    map: Literal["between"]
+    partner: Text = ""
+    depth: Whole
+
+
+class LensMap(OfTokens):
+    map: Literal["says"]
+
+
+MapOf = AlikeMap | WordMap | ColourMap | TowerMap | UsedMap | BetweenMap | LensMap
+"""What a single map is of: enough to make it again."""
+
+
+class OfMap(Request):
+    """A request about a single map, whose fields stand beside its own."""
+
+    of: Annotated[MapOf, Field(discriminator="map")]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _beside(cls, given: object) -> object:
+        return {**given, "of": given} if isinstance(given, dict) else given
+
+
+class Export(OfMap):
+    """One file of a map, or its name alone. Of the numbers: `features` at which stage and layer, and the patches chosen."""
+
+    part: Literal["name", "numbers", "page"]
+    features: Stage = "decoder"
+    features_layer: Annotated[StrictInt, Field(ge=-1)] = -1
+    tokens: Tokens = ()
+
+
+def what_of(of: MapOf) -> dict[str, object]:
+    """A map's request as JSON, less whose it is: what is stored, and what its name is made of."""
+    return of.model_dump(mode="json", exclude={"key", "run"})
+
+
+def stored(meta: Json) -> Json | None:
+    """The request in what was written of a map, None where there is none that can be read."""
+    try:
+        return what_of(read(OfMap, dict(meta)).of)
+    except InputError:
+        return None
+
+
+# --- of which turn -------------------------------------------------------------------------------
+
+
+def turn_of(bench: Bench, run_id: str) -> Look:
+    """The turn of this id with its own tokens. Raises InputError where it has no picture or is not answered, PictureError."""
     record = bench.history.run(run_id)
     prompt = whole(record)
     if not prompt.images:
@@ -89,7 +167,7 @@ def turn_of(bench: Bench, run_id: str) -> Turn:
     if record.row.status == "running":
         raise InputError("This answer is still being written. Its patches can be looked at when it is done.")
     answer = tuple(token.id for token in record.tokens)
-    return Turn(run_id, bench.allowed(record.checkpoint), Prompt(prompt.messages, prompt.answer_prefix), answer)
+    return Look(run_id, bench.allowed(record.checkpoint), Prompt(prompt.messages, prompt.answer_prefix), answer)
 
 
 def placed(subject: Subject) -> ImageGrid:
@@ -101,6 +179,8 @@ def placed(subject: Subject) -> ImageGrid:
     return subject.inputs.grid
 
 
-def events_of(bench: Bench, turn: Turn, work: Callable[[Subject, Run], T]) -> Any:
-    """What the core says while it works on a turn; the last is a Found."""
-    return bench.core.examine(turn.checkpoint, turn.prompt, turn.answer, work)
+def chosen(tokens: Sequence[int], subject: Subject) -> list[int]:
+    """The tokens themselves. Raises InputError where there are none, or some that the answer does not have."""
+    if not tokens or max(tokens) >= subject.count:
+        raise InputError(f"No patch is chosen that this answer has; there are {subject.count}. Click one.")
+    return list(tokens)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import gradio as gr
@@ -14,16 +14,16 @@ from model.memory import human_bytes
 from studies.comparison import left_out
 
 from .. import panels
-from ..attention.saved import kept_maps
+from ..base import actions
 from ..base.bench import MODEL, QUICK, Bench, SessionState, opening, sent
+from ..base.card import Action, Kept
 from ..base.components import PictureUrls
 from ..base.handlers import Values, event_handler
-from ..base.maps.saved_maps import TABS
+from ..base.maps.saved_maps import opener_of, saved_maps
 from ..base.records import RunRecord
 from ..base.run_views import compared, detail_view, run_lines
 from ..base.turn import Asked, Progress, run
 from ..base.turn_views import whole
-from ..patches.saved import kept_patch_maps
 from .endpoints import add_sessions_api
 from .layout import ANY, RATINGS, sessions_layout
 
@@ -42,6 +42,11 @@ class Sessions:
     order: ClassVar[int] = 90
     purpose: ClassVar[str] = "Find any turn again: open it in Chat, replay it, note and rate it, export or delete it."
     needs: ClassVar[frozenset[Capability]] = frozenset()
+    actions: ClassVar[tuple[Action, ...]] = (
+        Action("find", "Find again", "This turn in Sessions", frozenset({"bench"}), opens=False, order=40),
+    )
+    keeps: ClassVar[Mapping[str, Kept]] = {}
+    addresses: ClassVar[tuple[str, ...]] = ()
 
     def build(self, bench: Bench) -> None:
         _Sessions(bench).wire()
@@ -70,8 +75,8 @@ class _Sessions:
         self.found.list.open(self.show, given, shown, **QUICK)
         b.specimen.act(self.find_again, given, shown, **QUICK)
         t.open.click(self.open_in_chat, given, shown, cancels=b.answering, **QUICK)
-        t.into.click(self.look_into, given, shown, **QUICK)
-        t.compare.click(self.compare, given, shown, **QUICK)
+        for name, button in t.actions.items():
+            button.click(Entry(self, name).open, given, shown, **QUICK)
         t.detail.map(self.open_map, given, shown, **QUICK)
         t.replay.click(self.replay, given, shown, **MODEL)
         t.halt.click(self.halt, self.running, None, queue=False, show_progress="hidden", api_visibility="private")
@@ -134,7 +139,7 @@ class _Sessions:
                 listed = {**self._list({**values, **anything, self.chosen: run_id}), **anything}
             yield {**self._detail(run_id), **listed, self.bench.tabs: gr.Tabs(selected="sessions")}
 
-    def _chosen(self, values: Values) -> RunRecord:
+    def chosen_turn(self, values: Values) -> RunRecord:
         """The turn that is open. Raises InputError where the server no longer knows which that is."""
         if not values.get(self.chosen):
             raise InputError(FORGOTTEN)
@@ -146,7 +151,7 @@ class _Sessions:
             self.chosen: run_id,
             self.message: gr.HTML(visible=False),
             t.box: gr.Column(visible=True),
-            t.detail: detail_view(record, self.urls, maps=self._maps(run_id)),
+            t.detail: detail_view(record, self.urls, maps=saved_maps(self.bench.history, run_id)),
             t.value: record.row.rating,
             t.note: record.row.note,
             t.sure: gr.Column(visible=False),
@@ -154,38 +159,18 @@ class _Sessions:
         }
 
     @event_handler
-    def look_into(self, values: Values, event: gr.EventData) -> Iterator[Values]:
-        """The turn in Attention."""
-        yield self._into(values, "", "attention")
-
-    @event_handler
-    def compare(self, values: Values, event: gr.EventData) -> Iterator[Values]:
-        """The comparison a turn belongs to, to be looked at and asked again; any other turn's question for other columns."""
-        b, row = self.bench, self._chosen(values).row
-        known = {held.id for held in b.history.comparisons(row.session, MOST_COMPARISONS)}  # an import brings answers alone
-        group = row.group if row.group in known else ""
-        yield {b.state: values[b.state].against(row.id, group), b.tabs: gr.Tabs(selected="compare")}
-
-    @event_handler
     def open_map(self, values: Values, event: gr.EventData) -> Iterator[Values]:
-        """One of the turn's kept maps in the panel that made it."""
-        tab = TABS.get(sent(event, "kind", str))
-        if tab is None:
+        """One of the turn's kept maps in the tab that made it."""
+        b, kind, run_id = self.bench, sent(event, "kind", str), self.chosen_turn(values).row.id
+        tab = opener_of(kind)
+        if not tab:
             raise InputError("This map is of no kind that is known here. Reload the page and choose it again.")
-        yield self._into(values, sent(event, "name", str), tab)
-
-    def _into(self, values: Values, map_name: str, tab: str) -> Values:
-        b, run_id = self.bench, self._chosen(values).row.id
-        return {b.state: values[b.state].into(run_id, map_name), b.tabs: gr.Tabs(selected=tab)}
-
-    def _maps(self, run_id: str) -> list[dict[str, Any]]:
-        """What is kept of a turn by the panels that draw maps."""
-        return [*kept_maps(self.bench.history, run_id), *kept_patch_maps(self.bench.history, run_id)]
+        yield {b.state: values[b.state].open(tab, run_id, {kind: sent(event, "name", str)}), b.tabs: gr.Tabs(selected=tab)}
 
     @event_handler
     def replay(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """Answer the same prompt again with the same settings, and compare token by token."""
-        t, record = self.turn, self._chosen(values)
+        t, record = self.turn, self.chosen_turn(values)
         asked = Asked(whole(record), record.checkpoint, record.options, "", None)
         yield {t.replay: gr.Button(visible=False), t.halt: gr.Button(visible=True), self.running: asked.run_id}
         progress = Progress(asked.run_id)
@@ -206,7 +191,7 @@ class _Sessions:
     def open_in_chat(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """The chat stands at this turn, whatever session it is of."""
         b = self.bench
-        row = self._chosen(values).row
+        row = self.chosen_turn(values).row
         if not row.session and row.group:  # a replay belongs to the turn it repeats
             row = b.history.run(row.group).row
         b.history.set_current(row.session, row.id)
@@ -218,7 +203,7 @@ class _Sessions:
     def rate(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         value = values.get(self.turn.value)
         self.bench.history.rate(
-            self._chosen(values).row.id, value if value in (-1, 0, 1) else 0, _text(values.get(self.turn.note))
+            self.chosen_turn(values).row.id, value if value in (-1, 0, 1) else 0, _text(values.get(self.turn.note))
         )
         gr.Info("Saved.")
         yield {**self._list(values), self.message: gr.HTML(visible=False)}
@@ -227,7 +212,7 @@ class _Sessions:
 
     @event_handler
     def export(self, values: Values, event: gr.EventData) -> Iterator[Values]:
-        session = self._chosen(values).row.session
+        session = self.chosen_turn(values).row.session
         path = self.bench.export_zip(session)
         sealed = sum(held.sealed for held in self.bench.history.comparisons(session, MOST_COMPARISONS))
         lacking = gr.HTML(left_out(sealed) if sealed else "", visible=bool(sealed))
@@ -247,14 +232,14 @@ class _Sessions:
     @event_handler
     def ask_delete_turn(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """Ask once, saying what goes."""
-        row = self._chosen(values).row
+        row = self.chosen_turn(values).row
         text = "Delete this turn, its answer, and pictures that no other turn uses? Turns after it stay. This cannot be undone."
         yield self._asking(text, ("turn", row.id))
 
     @event_handler
     def ask_delete_session(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """Ask once, saying what goes."""
-        session = self.bench.history.session(self._chosen(values).row.session)
+        session = self.bench.history.session(self.chosen_turn(values).row.session)
         many = "1 turn with its answer" if session.runs == 1 else f"{session.runs} turns with their answers"
         text = f"Delete the whole session: {many}, and pictures that no other session uses? This cannot be undone."
         yield self._asking(text, ("session", session.id))
@@ -293,6 +278,27 @@ class _Sessions:
             b.opened: opening(state.session, state.run_id),
             b.remembered: state.session,
         }
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The button of an action of a tab, which opens the chosen turn there."""
+
+    sessions: _Sessions
+    name: str
+
+    @property
+    def bench(self) -> Bench:
+        return self.sessions.bench
+
+    @property
+    def message(self) -> gr.HTML:
+        return self.sessions.message
+
+    @event_handler
+    def open(self, values: Values, event: gr.EventData) -> Iterator[Values]:
+        run_id = self.sessions.chosen_turn(values).row.id
+        yield {**actions.opened(self.bench, values[self.bench.state], "sessions", self.name, run_id)}
 
 
 def _text(value: Any) -> str:

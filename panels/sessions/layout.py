@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from ..base.actions import buttons
 from ..base.components import component
 
 ANY = "any"
@@ -24,12 +25,11 @@ class Found:
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn in full, and what can be done with it."""
+    """One turn in full, and what can be done with it. `actions` open it in other tabs."""
 
     box: gr.Column
     open: gr.Button
-    into: gr.Button
-    compare: gr.Button
+    actions: dict[str, gr.Button]
     replay: gr.Button
     halt: gr.Button
     detail: gr.HTML
@@ -86,8 +86,7 @@ def _turn(box: gr.Column) -> Turn:
 
     with gr.Row(elem_classes="fv-tools"):
         open_ = small("Open in Chat", "open-run", variant="primary")
-        into = small("Look into", "into-run")
-        compare = small("Compare", "compare-run")
+        actions = {name: small(text, f"{name}-run") for name, text, _ in buttons("sessions")}
         replay = small("Replay", "replay")
         halt = small("Stop replay", "stop-replay", variant="stop", visible=False)
         export = small("Export session", "export")
@@ -105,6 +104,6 @@ def _turn(box: gr.Column) -> Turn:
             yes = small("Delete", "delete-yes", variant="stop")
             no = small("Keep", "delete-no")
     return Turn(
-        box, open_, into, compare, replay, halt, detail, value, note, keep, export, file, delete_run, delete_session, sure,
+        box, open_, actions, replay, halt, detail, value, note, keep, export, file, delete_run, delete_session, sure,
         warning, yes, no,
     )  # fmt: skip

@@ -32,12 +32,13 @@ from model.heat.base import Choice
 from model.internals.subject import Subject
 from model.progress import Run
 from model.running import tasks
-from panels import patches
-from panels.attention import endpoints as _attention_api
 from panels.base.maps import looks as _attention_look
+from panels.base.maps.heat import heat_by
+from panels.base.requests import Request
 from panels.patches import endpoints as _patches_api
 from panels.patches import views as _patches_views
-from panels.patches.requests import Question
+from panels.patches.answers import ANSWERS, _opened, _worked
+from panels.patches.requests import Colours, Likeness, OfTokens, TowerLook, Without, WordLikeness, WordLook
 from studies.world.files import to_png
 from studies.world.scene import make_scene
 from studies.world.splits import held_out_seed
@@ -180,15 +181,26 @@ def test_scores_forced_tokens_and_what_was_seen_are_the_same(lent: Core, bed: Be
 
 @pytest.mark.parametrize("slug", sorted(heat_methods))
 def test_every_heat_method_gives_the_same_map(slug: str, lent: Core, bed: Bed, picture: Any) -> None:
-    work = partial(_attention_api._scored, slug=slug, words=(0,), choice=Choice())
+    work = partial(heat_by, slug=slug, words=(0,), choice=Choice())
     _both(lent, bed, picture, work, SMALL)
 
 
 def _works(other: Any) -> dict[str, Callable[[Subject, Run], Any]]:
-    asked = Question({"stage": "decoder", "layer": 2, "tokens": [5, 6], "how": "mean", "word": "red"})
-    found: dict[str, Any] = {f"patches {kind}": partial(view, asked=asked) for kind, view in _patches_views.VIEWS.items()}
-    found["patches used"] = partial(_patches_views.VIEWS["used"], asked=Question({"tokens": [5]}))
-    found["patches opened"] = partial(patches._opened, asked=asked)
+    requests: dict[str, Request] = {
+        "alike": Likeness(stage="decoder", layer=2),
+        "seen": TowerLook(layer=2),
+        "used": WordLook(tokens=(5,)),
+        "says": OfTokens(tokens=(5, 6)),
+        "hidden": Without(tokens=(5, 6), how="mean"),
+        "again": Without(tokens=(5, 6), how="mean"),
+        "like_word": WordLikeness(word="red"),
+        "coloured": Colours(stage="decoder", layer=2),
+    }
+    assert set(requests) == set(ANSWERS) - {"open", "partners", "measure", "between", "keep", "export"}
+    found: dict[str, Any] = {
+        f"patches {kind}": partial(_worked, work=getattr(_patches_views, kind), request=one) for kind, one in requests.items()
+    }
+    found["patches opened"] = partial(_opened, request=Request())
     found["similar over the API"] = partial(_patches_api.similar, place=([5, 3], None, 0), stage="decoder", layer=-1)
     found["attention's trace"] = partial(_attention_look.seen_by, rows="predicting")
     return found
@@ -353,7 +365,7 @@ def test_nothing_that_does_not_pickle_is_handed_to_the_model_thread() -> None:
             if not (isinstance(node, ast.Call) and isinstance(node.func, (ast.Attribute, ast.Name))):
                 continue
             name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
-            if name in ("examine", "examined", "worked", "_worked", "events_of"):
+            if name in ("examine", "examined", "work", "of_subject"):
                 handed += 1
                 lambdas = [a for a in (*node.args, *[k.value for k in node.keywords]) if isinstance(a, ast.Lambda)]
                 assert not lambdas, f"{path.name}:{node.lineno} hands a lambda to {name}"

@@ -30,21 +30,24 @@ from model.internals.interventions import Intervention, effect_of, rewrite, visu
 from model.internals.subject import Subject
 from model.internals.trace import Want
 from model.progress import Run
+from panels import panels
+from panels.attention import answers as _attention_answers
 from panels.attention import views as _attention_view
-from panels.attention import workshop as _attention_work
 from panels.attention.endpoints import map_endpoint, trace_endpoint
-from panels.attention.saved import kept_maps, map_to_open, page_file
-from panels.attention.workshop import Workshop
+from panels.attention.files import page_file
 from panels.base.bench import Bench, SessionState
 from panels.base.components import PictureUrls
 from panels.base.maps import scores as _scores
+from panels.base.maps.heat import OfMethod
+from panels.base.maps.instrument import Instrument
+from panels.base.maps.lens_health import LensView
 from panels.base.maps.looks import look_at
 from panels.base.maps.overlay import cells_of_tokens, packed, pictures_view, tokens_of_cells, unpacked
-from panels.base.maps.scores import Scores, scores_of
+from panels.base.maps.saved_maps import saved_maps, to_reopen
+from panels.base.maps.scores import Figure, MethodScores, Scores, scores_of
 from panels.base.maps.source_picture import brought, other_picture, swapped
 from panels.base.truth import asked_about, cover_of, true_things
-from panels.patches import _Asking
-from panels.patches.saved import kept_patch_maps, patch_map_to_open
+from panels.patches.answers import ANSWERS as PATCHES
 from studies.metrics import spearman
 from studies.world.draw import masks
 from studies.world.files import to_png
@@ -57,15 +60,20 @@ PART = open_picture(to_png(SCENE, 320), "scene.png").part
 QUICK = [slug for slug in heat_methods if heat_methods[slug].cost != "passes"]
 
 
+def workshop(bench: Bench) -> Instrument:
+    """The tab's instrument on a bench."""
+    return Instrument(bench, panels["attention"], _attention_answers.ANSWERS)
+
+
 class Table:
-    """A bench with a log, turns on it, and the workshop that answers pages."""
+    """A bench with a log, turns on it, and the instrument that answers pages."""
 
     def __init__(self, folder: Path) -> None:
         self.store = Store(folder)
         self.history = History(self.store)
         self.core = Core(self.store)
         self.bench = Bench(self.core, self.history, (CHECKPOINT,), False, lambda: None, str, str)
-        self.shop = Workshop(self.bench)
+        self.shop = workshop(self.bench)
         self.session = self.history.new_session(client="test")
         self.turn = self.take(ask("Describe the picture.", PART), 24)
 
@@ -74,12 +82,12 @@ class Table:
         options = Options(max_new_tokens=length)
         return list(self.core.generate(CHECKPOINT, prompt, options, panel="chat", session=self.session))[-1].run_id
 
-    def reply(self, what: str, shop: Workshop | None = None, **given: Any) -> dict[str, Any]:
-        found = (shop or self.shop).answer({"what": what, "run": self.turn, "key": "k", **given})
+    def reply(self, what: str, shop: Instrument | None = None, **given: Any) -> dict[str, Any]:
+        found = (shop or self.shop).ask({"what": what, "run": self.turn, "key": "k", **given})
         json.dumps(found, allow_nan=False)
         return found
 
-    def ask(self, what: str, shop: Workshop | None = None, **given: Any) -> dict[str, Any]:
+    def ask(self, what: str, shop: Instrument | None = None, **given: Any) -> dict[str, Any]:
         """A reply without an error."""
         found = self.reply(what, shop, **given)
         assert found["error"] == "", found
@@ -136,7 +144,7 @@ def test_raw_maps_equal_the_method(table: Table, choice: dict[str, Any]) -> None
 
 
 def test_long_answers_are_sent_in_parts(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_attention_work, "MAX_SENT_BYTES", 4 * 144 * 5)
+    monkeypatch.setattr(_attention_answers, "MAX_SENT_BYTES", 4 * 144 * 5)
     found, whole = table.ask("maps", words=[7]), own(table.subject(), "attention", (7,), Choice())
     assert (found["first"], found["count"]) == (5, 5)
     np.testing.assert_allclose(unpacked(found["scores"]).reshape(5, 144)[2], whole.scores, rtol=1e-6)
@@ -203,7 +211,7 @@ def test_patching_from_another_picture_equals_the_cores(table: Table) -> None:
     assert changed["anew"] == rewrite(subject, change, Run()).text
     assert "behind layer 2" in changed["what"]
     back = brought(subject, Run(), other, change.tokens)
-    np.testing.assert_allclose(unpacked(changed["brought"]["named"]), unpacked(back["named"]), atol=1e-4)
+    np.testing.assert_allclose(unpacked(changed["brought"]["named"]), unpacked(back.named), atol=1e-4)
     assert changed["picture"]["name"].startswith("recolour")
     whole = table.ask("change", **given | {"cells": list(range(144))})  # all of the other picture: its answer
     assert whole["anew"] in label
@@ -262,8 +270,8 @@ def test_sinks_are_shown_and_set_aside_only_when_asked(table: Table) -> None:
 
 @pytest.mark.parametrize("slug", ["relevancy", "grad_attention", "relevancy_tower", "attention"])
 def test_a_map_does_not_depend_on_words_explained_before(table: Table, slug: str) -> None:
-    fresh = unpacked(table.ask("heat", Workshop(table.bench), method=slug, words=[6])["map"]["scores"])
-    used = Workshop(table.bench)
+    fresh = unpacked(table.ask("heat", workshop(table.bench), method=slug, words=[6])["map"]["scores"])
+    used = workshop(table.bench)
     for word in (0, 1, 2, 3):
         table.ask("heat", used, method=slug, words=[word])
     np.testing.assert_allclose(unpacked(table.ask("heat", used, method=slug, words=[6])["map"]["scores"]), fresh, rtol=1e-5)
@@ -282,11 +290,11 @@ def test_repeated_words_keep_maps_of_their_own(table: Table) -> None:
 def test_two_users_at_once_do_not_mix(table: Table) -> None:
     other = table.take(ask("Describe the picture.", picture(3, (200, 120))), 12)
     alone = {run: [table.map(run=run, method="relevancy", words=[word]) for word in range(4)] for run in (table.turn, other)}
-    shop, found = Workshop(table.bench), {}
+    shop, found = workshop(table.bench), {}
 
     def user(run: str) -> None:
         found[run] = [
-            unpacked(shop.answer({"what": "heat", "run": run, "key": run, "method": "relevancy", "words": [w]})["map"]["scores"])
+            unpacked(shop.ask({"what": "heat", "run": run, "key": run, "method": "relevancy", "words": [w]})["map"]["scores"])
             for w in range(4)
         ]
 
@@ -304,7 +312,7 @@ def test_nothing_is_left_in_temporary_folders(table: Table, tmp_path: Path, monk
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(uploads))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
-    shop = Workshop(table.bench)
+    shop = workshop(table.bench)
     for what in ("open", "maps", "overview", "heat", "sinks", "export"):
         table.ask(what, shop, words=[1])
     assert list((tmp_path / "tmp").iterdir()) == []
@@ -348,8 +356,8 @@ def test_several_pictures_have_cells_of_their_own(table: Table) -> None:
 def test_the_page_stands_where_the_chat_does_until_a_turn_is_opened() -> None:
     state = SessionState("s", "tiny-llava", "a")
     assert state.at_hand == "a"
-    assert state.into("b").at_hand == "b"
-    moved = SessionState("s", "tiny-llava", "c", looking=state.into("b").looking)
+    assert state.open("attention", "b").at_hand == "b"
+    moved = SessionState("s", "tiny-llava", "c", opening=state.open("attention", "b").opening)
     assert moved.at_hand == "c"
 
 
@@ -376,14 +384,14 @@ def test_the_page_stands_where_the_chat_does_until_a_turn_is_opened() -> None:
     ],
 )
 def test_what_is_wrong_is_said(table: Table, given: dict[str, Any], said: str) -> None:
-    found = table.shop.answer({"what": "heat", "run": table.turn, "key": "k", **given})
+    found = table.shop.ask({"what": "heat", "run": table.turn, "key": "k", **given})
     assert said in found["error"], found
     assert "Error" not in found["error"]
 
 
 @pytest.mark.parametrize("given", [None, 5, [], "open", {"what": None}, {"what": "open"}])
 def test_anything_may_be_sent(table: Table, given: Any) -> None:
-    assert table.shop.answer(given)["error"]
+    assert table.shop.ask(given)["error"]
 
 
 def test_a_turn_without_a_picture_says_so(table: Table) -> None:
@@ -395,9 +403,9 @@ def test_a_long_method_is_stopped(table: Table) -> None:
     found: dict[str, Any] = {}
     worker = threading.Thread(target=lambda: found.update(table.reply("heat", method="greedy", words=[0, 1, 2], key="stop-me")))
     worker.start()
-    while not table.shop.desk.seen("stop-me"):
+    while not table.shop.jobs.progress("stop-me"):
         assert worker.is_alive(), found
-    table.shop.desk.halt("stop-me")
+    table.shop.jobs.halt("stop-me")
     worker.join(20)
     assert not worker.is_alive()
     assert found["error"] == "Stopped."
@@ -412,12 +420,13 @@ def test_maps_are_kept_with_their_turn_and_opened_again(table: Table) -> None:
     table.ask("heat", run=run, method="attention", words=[0], layer=2, head=1)
     table.ask("heat", run=run, method="attention", words=[0], layer=2, head=1)
     table.ask("heat", run=run, method="rollout", words=[0], typed="blue")
-    maps = kept_maps(table.history, run)
-    assert [m["title"] for m in maps] == ["Raw attention of “pink”", "Attention rollout of “blue”"]
-    again = map_to_open(table.history, run, maps[0]["name"])
+    maps = saved_maps(table.history, run)
+    assert {(m.kind, m.where) for m in maps} == {("heat", "Attention")}
+    assert [m.title for m in maps] == ["Raw attention of “pink”", "Attention rollout of “blue”"]
+    again = to_reopen(table.history, run, "heat", maps[0].name)
     choice = {"layer": 2, "head": 1, "reduce": "mean", "rows": "predicting", "without": []}
     assert again == {"method": "attention", "words": [0], "typed": "", **choice}
-    artifact, data = table.history.kept_bytes(run, "heat", maps[0]["name"])
+    artifact, data = table.history.kept_bytes(run, "heat", maps[0].name)
     trace = table.subject(run).trace(Want())
     np.testing.assert_allclose(np.frombuffer(data, "<f4"), trace.attention[2, 1, 0], rtol=1e-5)
     assert artifact.meta["unit"] == "attention"
@@ -433,21 +442,22 @@ def test_an_imported_session_shows_its_maps_again(table: Table, tmp_path: Path) 
     prompt = ask("What color is the heart?", PART)
     run = list(table.core.generate(CHECKPOINT, prompt, options, panel="chat", session=session))[-1].run_id
     before = table.ask("heat", run=run, method="rollout", words=[0])["map"]
-    _Asking(table.bench).ask(
+    Instrument(table.bench, panels["patches"], PATCHES, by="kind").ask(
         {"kind": "keep", "run": run, "key": "k", "map": "alike", "tokens": [7], "stage": "tower", "layer": 1}
     )
     out = export_zip(table.history, session, tmp_path / "out.zip")
     store = Store(tmp_path / "elsewhere")
     history = History(store)
     import_session(history, out)
-    for kept in (kept_maps, kept_patch_maps):
-        assert kept(history, run) == kept(table.history, run) != []
-    what = map_to_open(history, run, kept_maps(history, run)[0]["name"])
-    shop = Workshop(Bench(table.core, history, (CHECKPOINT,), False, lambda: None, str, str))
+    heat, patches = saved_maps(history, run)
+    assert [heat, patches] == saved_maps(table.history, run)
+    assert (heat.where, patches.where) == ("Attention", "Patches")
+    what = to_reopen(history, run, "heat", heat.name)
+    shop = workshop(Bench(table.core, history, (CHECKPOINT,), False, lambda: None, str, str))
     assert what is not None
     assert table.ask("heat", shop, run=run, **what)["map"]["scores"] == before["scores"]
-    name = kept_patch_maps(history, run)[0]["name"]
-    assert patch_map_to_open(history, run, name) == {"map": "alike", "tokens": [7], "stage": "tower", "layer": 1}
+    name = patches.name
+    assert to_reopen(history, run, "patches", name) == {"map": "alike", "tokens": [7], "stage": "tower", "layer": 1}
     np.testing.assert_array_equal(
         *(np.frombuffer(h.kept_bytes(run, "patches", name)[1], "<f4") for h in (history, table.history))
     )
@@ -463,8 +473,8 @@ def test_what_an_import_wrote_about_a_map_is_checked(table: Table, meta: dict[st
     run = table.take(ask("What color is the heart?", PART), 2)
     table.history.keep(run, "heat", "odd", b"", meta)
     if meta:  # nothing at all is raw attention of the first word
-        assert kept_maps(table.history, run) == []
-        assert map_to_open(table.history, run, "odd") is None
+        assert saved_maps(table.history, run) == []
+        assert to_reopen(table.history, run, "heat", "odd") is None
 
 
 def test_methods_that_read_a_lens_are_held_back_where_it_is_not_known_to_be_good(
@@ -474,11 +484,13 @@ def test_methods_that_read_a_lens_are_held_back_where_it_is_not_known_to_be_good
     assert view["lens"]["usable"] is True
     assert [m["slug"] for m in view["methods"] if m["gated"]] == ["logit_lens", "tam"]
     for usable in (None, False):
-        health = {"usable": usable, "text": "No.", "scenes": 20}
+        health = LensView(usable, "No.", 20)
         monkeypatch.setattr(_attention_view, "lens_health", lambda *given, health=health: health)
-        monkeypatch.setattr(_attention_view, "scores_of", lambda checkpoint: Scores("tam", {"tam": {"lift": {"value": 9.0}}}))
+        monkeypatch.setattr(
+            _attention_view, "scores_of", lambda checkpoint: Scores("tam", {"tam": MethodScores({"lift": Figure(9.0)})})
+        )
         view = table.ask("open")["view"]
-        assert view["lens"] == health
+        assert view["lens"] == {"usable": usable, "text": "No.", "scenes": 20}
         assert view["method"] == "attention", "a map that is not known to be good is not the first to be seen"
 
 
@@ -509,8 +521,7 @@ def test_what_people_wrote_stands_in_fences(table: Table) -> None:
     look = replace(look, prompt=ask(nasty, PART))
     seen = table.shop.looks.seen(look_at(table.bench, table.turn))
     heat = own(table.subject(), "attention", (0,), Choice())
-    what = {"method": "attention", "words": [0], "layer": None, "head": None, "rows": "predicting", "without": []}
-    page = page_file(look, seen, heat, what, "none", "figure.png")
+    page = page_file(look, seen, heat, OfMethod(method="attention", words=(0,)), "none", "figure.png")
     assert f"````\n{nasty}\n````" in page
 
 
@@ -603,7 +614,7 @@ def test_cells_and_tokens_are_each_others(table: Table) -> None:
     values = np.array([1.5, np.nan, -2.25], np.float32)
     np.testing.assert_array_equal(unpacked(packed(values)), values)
     shown = pictures_view(grid, [PART], PictureUrls())
-    assert shown[0]["size"] == [320, 320]
+    assert shown[0].size == (320, 320)
 
 
 # --- every family --------------------------------------------------------------------------------

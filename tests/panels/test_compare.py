@@ -24,18 +24,20 @@ from model.geometry.boxes import Box
 from model.geometry.grid import ImageGrid, View
 from model.heat.base import Choice, Heat
 from model.recorder import new_id
-from panels.attention.saved import kept_maps, map_to_open
-from panels.attention.workshop import heat_by
-from panels.base.bench import Bench, SessionState, Versus
+from panels import panels
+from panels.base.bench import Bench, Opening, SessionState
 from panels.base.components import PictureUrls
+from panels.base.maps.heat import heat_by
+from panels.base.maps.instrument import Instrument
 from panels.base.maps.overlay import unpacked
+from panels.base.maps.saved_maps import saved_maps, to_reopen
 from panels.base.scenes import suggestions
 from panels.base.turn import Progress
 from panels.compare.answers import Answer, logged_answer
 from panels.compare.boxes import boxes_in
 from panels.compare.endpoints import _Endpoints
-from panels.compare.heat import EVEN, HeatTable, side_by_side
-from panels.compare.page import ComparePage
+from panels.compare.heat import ANSWERS, EVEN, side_by_side
+from panels.compare.page import ComparePage, specs_of
 from panels.compare.pairs import boxes_view, pair_views
 from panels.compare.question_sets import Several, picture_named, set_view
 from panels.compare.requests import Entrant, Setting, asking, entrant, kind_of, once_more, prompt_for, scaled, settings_of
@@ -303,13 +305,14 @@ def test_boxes_of_both_lie_on_one_picture_with_their_iou() -> None:
         (1, Answer("B", "b", "2", "<|object_ref_start|>star<|object_ref_end|><|box_start|>(500,250),(1000,750)<|box_end|>")),
     ]
     view = boxes_view(answers, ask("Where?", picture(size=(200, 100))), PictureUrls())
-    assert view["size"] == [200, 100]
-    first, second = (Box(*column["boxes"][0]["box"]) for column in view["columns"])
+    assert view is not None
+    assert view.size == (200, 100)
+    first, second = (Box(*column.boxes[0].box) for column in view.columns)
     assert first.x0 == pytest.approx(100)
     assert (first.y0, first.y1) == (25, 50)
     assert (second.x0, second.y0, second.x1, second.y1) == (100, 25, 200, 75)
-    assert [row["iou"] for row in view["rows"]] == ["0.50"]
-    assert pair_views(answers, picture(size=(200, 100)))[0]["agreement"][-1][:2] == ["boxes, mean IoU", "0.50"]
+    assert [row.iou for row in view.rows] == ["0.50"]
+    assert pair_views(answers, picture(size=(200, 100)))[0].agreement[-1][:2] == ("boxes, mean IoU", "0.50")
     assert boxes_view([(0, Answer("A", "a", "1", "no box"))], ask("Where?", picture()), PictureUrls()) is None
 
 
@@ -322,7 +325,7 @@ def test_heat_of_both_is_the_methods_own_on_equal_grids(table: Table) -> None:
     held, _ = table.compare(TINY, {"spec": TINY, "system": "Be brief."})
     runs = [side.run for side in held.columns]
     given = {"what": "heat", "runs": runs, "words": [[0], [0]], "method": "attention", "key": "k"}
-    found = HeatTable(table.bench).answer(given)
+    found = heat_of_two(table, given)
     assert found["error"] == ""
     for run_id, packed in zip(runs, found["scores"], strict=True):
         record = table.history.run(run_id)
@@ -332,6 +335,11 @@ def test_heat_of_both_is_the_methods_own_on_equal_grids(table: Table) -> None:
         )
         assert unpacked(packed) == pytest.approx(heat.grid.per_cell(heat.scores), rel=1e-4, nan_ok=True)
     assert found["pictures"][0]["views"][0]["rows"] == 12
+
+
+def heat_of_two(table: Table, given: Any) -> dict[str, Any]:
+    """What the tab's instrument answers."""
+    return Instrument(table.bench, panels["compare"], ANSWERS).ask(given)
 
 
 def heat_asked(held: Any, words: tuple[int, int] = (0, 0), method: str = "attention") -> dict[str, Any]:
@@ -346,15 +354,16 @@ def heat_asked(held: Any, words: tuple[int, int] = (0, 0), method: str = "attent
 
 def test_maps_of_both_are_logged_with_their_turns_and_offered_again(table: Table) -> None:
     held, heard = table.compare(TINY, {"spec": TINY, "system": "Be brief."})
-    assert HeatTable(table.bench).answer(heat_asked(held))["error"] == ""
-    assert HeatTable(table.bench).answer(heat_asked(held))["error"] == ""  # once more is no second map
+    assert heat_of_two(table, heat_asked(held))["error"] == ""
+    assert heat_of_two(table, heat_asked(held))["error"] == ""  # once more is no second map
     for one, other in (held.columns, held.columns[::-1]):
-        [listed] = kept_maps(table.history, one.run)
-        assert listed["title"] == "Raw attention of \u201cpink\u201d"
-        assert "in Compare, beside \u201cpink\u201d of tiny-llava" in listed["note"]
-        again = map_to_open(table.history, one.run, listed["name"])
+        [listed] = saved_maps(table.history, one.run)
+        assert (listed.kind, listed.where) == ("heat", "Attention")
+        assert listed.title == "Raw attention of \u201cpink\u201d"
+        assert "in Compare, beside \u201cpink\u201d of tiny-llava" in listed.note
+        again = to_reopen(table.history, one.run, "heat", listed.name)
         assert (again["method"], again["words"], again["layer"]) == ("attention", [0], None)
-        artifact, data = table.history.kept_bytes(one.run, "heat", listed["name"])
+        artifact, data = table.history.kept_bytes(one.run, "heat", listed.name)
         record = table.history.run(one.run)
         ids = [token.id for token in record.tokens]
         heat = table.core.examined(
@@ -384,11 +393,11 @@ def test_what_an_import_brought_as_a_map_is_offered_only_where_it_fits(table: Ta
 
 def test_before_a_blind_vote_there_is_no_heat_and_none_is_logged(table: Table) -> None:
     held, _ = table.compare(blind=True)
-    assert "waits for its vote" in HeatTable(table.bench).answer(heat_asked(held))["error"]
+    assert "waits for its vote" in heat_of_two(table, heat_asked(held))["error"]
     count = "SELECT count(*) AS n FROM artifacts a JOIN runs r ON r.id = a.run_id WHERE a.kind = 'heat' AND r.group_id = ?"
     assert table.store.read(count, [held.id]) == [{"n": 0}]
     cast_vote(table.bench, held.id, "tie", [], None)
-    assert HeatTable(table.bench).answer(heat_asked(held))["error"] == ""
+    assert heat_of_two(table, heat_asked(held))["error"] == ""
     assert table.store.read(count, [held.id]) == [{"n": 2}]
 
 
@@ -427,7 +436,7 @@ def test_grids_of_different_shapes_are_compared_on_the_pictures_pixels() -> None
     ],
 )
 def test_heat_that_cannot_be_is_a_sentence(table: Table, given: Any, words: str) -> None:
-    assert words in HeatTable(table.bench).answer(given)["error"]
+    assert words in heat_of_two(table, given)["error"]
 
 
 # --- votes and sets ------------------------------------------------------------------------------
@@ -590,12 +599,18 @@ def test_the_api_asks_blind_and_tells_names_with_the_vote(table: Table, tmp_path
 
 
 def test_an_address_names_checkpoints_or_a_comparison() -> None:
-    assert shell._versus({"a": TINY, "b": STAGE}).specs == (TINY, STAGE)
-    assert shell._versus({"compare": "x" * 500}).group == "x" * 100
-    assert shell._versus({"run": "1"}) is None
-    assert Versus() != Versus()
-    state = SessionState("s", TINY, "r").against("t", "g")
-    assert (state.at_hand, state.versus.group) == ("t", "g")
+    named = shell._addressed({"a": TINY, "b": STAGE}, "r")
+    assert specs_of(named) == [TINY, STAGE]
+    assert (named.panel, named.run) == ("compare", "r")
+    assert shell._addressed({"compare": "x" * 500}, None).what == {"compare": "x" * 300}
+    assert shell._addressed({"run": "1"}, "1") is None
+    assert shell._addressed({"heat": "attention-1"}, None) is None, "a map is of a turn"
+    kept = shell._addressed({"run": "1", "heat": "attention-1"}, "1")
+    assert (kept.panel, kept.run, kept.what) == ("attention", "1", {"heat": "attention-1"})
+    assert Opening("compare") != Opening("compare")
+    state = SessionState("s", TINY, "r").open("compare", "t", {"compare": "g"})
+    assert hash(state) != hash(state.open("compare", "t", {"compare": "g"})), "Gradio tells changes of a state by its hash"
+    assert (state.at_hand, state.opened("compare").what, state.opened("attention")) == ("t", {"compare": "g"}, None)
 
 
 def test_a_page_opened_before_the_vote_shows_texts_when_all_have_ended_and_the_picture_nobody_scaled(

@@ -28,10 +28,12 @@ from model.heat.base import Choice
 from model.internals.subject import Subject
 from model.progress import Run
 from model.prompt import ImagePart, frame_name, picture_names
+from panels import panels
+from panels.attention.answers import ANSWERS as ATTENTION
 from panels.attention.endpoints import map_endpoint, trace_endpoint
-from panels.attention.workshop import Workshop
 from panels.base.bench import Bench
 from panels.base.components import PictureUrls
+from panels.base.maps.instrument import Instrument
 from panels.base.maps.looks import Looks
 from panels.base.maps.overlay import sums_of_pictures, unpacked
 from panels.base.maps.source_picture import partner_view, swapped
@@ -41,7 +43,7 @@ from panels.base.truth import true_things
 from panels.base.turn import MAX_TIME_S, timed
 from panels.base.turn_views import specimen_view, turn_view
 from panels.chat.views import ChatView
-from panels.patches import _Asking
+from panels.patches.answers import ANSWERS as PATCHES
 from panels.patches.endpoints import endpoint
 from studies.world.draw import draw
 from studies.world.files import to_png
@@ -73,7 +75,8 @@ class Table:
         self.history = History(self.store)
         self.core = Core(self.store)
         self.bench = Bench(self.core, self.history, (CHECKPOINT,), False, lambda: None, str, str)
-        self.shop, self.asking = Workshop(self.bench), _Asking(self.bench)
+        self.shop = Instrument(self.bench, panels["attention"], ATTENTION)
+        self.asking = Instrument(self.bench, panels["patches"], PATCHES, by="kind")
         self.session = self.history.new_session(client="test")
         self.turn = self.take(ask(QUESTION, *FRAMES))
 
@@ -82,7 +85,7 @@ class Table:
         return list(events)[-1].run_id
 
     def attention(self, what: str, **given: Any) -> dict[str, Any]:
-        found = self.shop.answer({"what": what, "run": self.turn, "key": "k", "words": [0], **given})
+        found = self.shop.ask({"what": what, "run": self.turn, "key": "k", "words": [0], **given})
         assert found["error"] == "", found
         return found
 
@@ -202,8 +205,8 @@ def test_sums_follow_the_cells_whatever_the_layout() -> None:
 
 def test_it_is_said_which_frame_another_picture_stands_for() -> None:
     prompt = swapped(ask(QUESTION, *FRAMES), picture(9))
-    assert partner_view(prompt, PictureUrls())["place"] == "frame at 5 s"
-    assert partner_view(swapped(ask(QUESTION, picture(1)), picture(9)), PictureUrls())["place"] == ""
+    assert partner_view(prompt, PictureUrls()).place == "frame at 5 s"
+    assert partner_view(swapped(ask(QUESTION, picture(1)), picture(9)), PictureUrls()).place == ""
 
 
 @pytest.mark.parametrize("changed", range(4))
@@ -300,8 +303,9 @@ def test_export_and_import_keep_times_and_maps(table: Table, tmp_path: Path) -> 
     assert [part.time_s for part in record.prompt.images] == list(TIMES)
     assert [part.id for part in record.prompt.images] == [part.id for part in FRAMES]
     core = Core(store)
-    shop = Workshop(Bench(core, history, (CHECKPOINT,), False, lambda: None, str, str))
-    view = shop.answer({"what": "open", "run": record.row.id, "key": "k"})["view"]
+    bench = Bench(core, history, (CHECKPOINT,), False, lambda: None, str, str)
+    shop = Instrument(bench, panels["attention"], ATTENTION)
+    view = shop.ask({"what": "open", "run": record.row.id, "key": "k"})["view"]
     assert [one["label"] for one in view["pictures"]] == NAMES
     store.close()
 

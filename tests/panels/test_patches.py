@@ -29,20 +29,21 @@ from model.internals.features import colours, features_at, similarities, similar
 from model.internals.interventions import Intervention, effect_of
 from model.internals.subject import Subject
 from model.internals.tower import tower_attention
+from panels import panels
 from panels.base.bench import Bench
 from panels.base.components import ASSETS, PATCHES
-from panels.base.jobs import Desk
+from panels.base.jobs import Jobs
+from panels.base.maps.instrument import Instrument
 from panels.base.maps.lens_health import lens_health
 from panels.base.maps.overlay import unpacked
+from panels.base.maps.saved_maps import saved_maps, to_reopen
 from panels.base.maps.source_picture import other_picture, swapped
-from panels.patches import _Asking
+from panels.patches import files as _patches_files
 from panels.patches import maps as _patches_maps
-from panels.patches import saved as _patches_kept
 from panels.patches import views as _patches_views
+from panels.patches.answers import ANSWERS
 from panels.patches.endpoints import endpoint
 from panels.patches.maps import TITLES
-from panels.patches.saved import kept_patch_maps, patch_map_to_open
-from panels.patches.views import VIEWS
 from studies import lens as studied
 from studies.world.edit import recolour
 from studies.world.files import to_png
@@ -55,6 +56,11 @@ PART = open_picture(to_png(SCENE, 320), "scene.png").part
 QUESTION = "What color is the heart?"
 
 
+def instrument(bench: Bench) -> Instrument:
+    """The tab's instrument on a bench."""
+    return Instrument(bench, panels["patches"], ANSWERS, by="kind")
+
+
 class Logged:
     """A bench with a log, and turns on it."""
 
@@ -63,7 +69,7 @@ class Logged:
         self.history = History(self.store)
         self.core = Core(self.store)
         self.bench = Bench(self.core, self.history, (CHECKPOINT,), False, lambda: None, str, str)
-        self.asking = _Asking(self.bench)
+        self.asking = instrument(self.bench)
         self.session = self.history.new_session(client="test")
         self.turn = self.take(ask(QUESTION, PART))
 
@@ -76,7 +82,7 @@ class Logged:
     def ask(self, kind: str, run: str = "", **given: Any) -> dict[str, Any]:
         """A reply without an error."""
         found = self.reply(kind, run, **given)
-        assert "error" not in found, found
+        assert found["error"] == "", found
         return found
 
     def reply(self, kind: str, run: str = "", **given: Any) -> dict[str, Any]:
@@ -251,7 +257,7 @@ def test_pictures_that_do_not_align_and_partners_that_are_none(logged: Logged) -
         ("used", {"layer": 5}, "from 0 to 4"),
         ("like_word", {"word": " "}, "Give a word"),
         ("like_word", {"word": 3}, "no usable 'word'"),
-        ("nonsense", {}, "is not known here"),
+        ("nonsense", {}, "cannot be asked of this tab"),
     ],
 )
 def test_what_cannot_be_answered_is_said(logged: Logged, kind: str, given: dict[str, Any], words: str) -> None:
@@ -285,7 +291,7 @@ def test_other_families_answer_all_of_it_or_say_why_not(name: str, logged: Logge
         if held["why"]:
             assert stage == "tower"
             assert held["why"] == logged.reply("alike", first, stage=stage, layer=0)["error"]
-            assert "error" in logged.reply("seen", first, layer=0)
+            assert logged.reply("seen", first, layer=0)["error"]
         else:
             reply = logged.ask("alike", first, stage=stage, layer=held["layers"] - 1)
             assert unpacked(reply["matrix"]).reshape(count, count)[1, 1] == pytest.approx(1)
@@ -300,7 +306,7 @@ def test_other_families_answer_all_of_it_or_say_why_not(name: str, logged: Logge
 
 def test_the_script_asks_for_what_there_is() -> None:
     scripts = "".join((ASSETS / "js" / f"{name}.js").read_text(encoding="utf-8") for name in PATCHES)
-    assert set(re.findall(r"kind: '(\w+)'", scripts)) == {*VIEWS, "partners", "between", "keep", "export", "measure"}
+    assert set(re.findall(r"kind: '(\w+)'", scripts)) == set(ANSWERS)
     known = scripts[scripts.index("const OF = {") : scripts.index("const whatOf")]
     assert set(re.findall(r"(\w+): \(\) =>", known)) == set(TITLES)
 
@@ -346,11 +352,11 @@ def test_every_map_is_logged_with_its_numbers_and_opened_again(logged: Logged, k
         logged.ask("between", run, partner="erase 0", tokens=[52, 53])
     assert logged.ask("keep", run, **what)["kept"] is True
     assert logged.ask("keep", run, **what)["kept"] is True  # the same map again is one map
-    (listed,) = kept_patch_maps(logged.history, run)
-    assert listed["kind"] == "patches"
-    assert listed["title"].startswith(TITLES[kind][0])
-    assert patch_map_to_open(logged.history, run, listed["name"]) == what
-    artifact, data = logged.history.kept_bytes(run, "patches", listed["name"])
+    (listed,) = saved_maps(logged.history, run)
+    assert (listed.kind, listed.where) == ("patches", "Patches")
+    assert listed.title.startswith(TITLES[kind][0])
+    assert to_reopen(logged.history, run, "patches", listed.name) == what
+    artifact, data = logged.history.kept_bytes(run, "patches", listed.name)
     if kind == "says":
         assert json.loads(data) == logged.ask("says", run, tokens=[50, 51])["rows"]
         return
@@ -384,8 +390,8 @@ def test_a_map_that_does_not_fit_is_not_logged(logged: Logged) -> None:
 def test_what_an_import_wrote_about_a_map_is_checked(logged: Logged, meta: dict[str, Any]) -> None:
     run = logged.take(ask(QUESTION, PART))
     logged.history.keep(run, "patches", "odd", b"", meta)
-    assert kept_patch_maps(logged.history, run) == []
-    assert patch_map_to_open(logged.history, run, "odd") is None
+    assert saved_maps(logged.history, run) == []
+    assert to_reopen(logged.history, run, "patches", "odd") is None
 
 
 def test_a_full_turn_says_that_a_map_is_not_logged(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -426,7 +432,7 @@ def test_the_files_have_the_raw_numbers_and_say_what_they_are(logged: Logged, ki
 
 
 def test_attention_too_large_for_a_file_is_its_mean_over_heads(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_patches_kept, "MOST_BYTES", 10)
+    monkeypatch.setattr(_patches_files, "MOST_BYTES", 10)
     given = {"map": "like_word", "typed": "red", "tokens": [1], "features": "connector", "features_layer": 0}
     found = logged.ask("export", part="numbers", **given)
     with np.load(io.BytesIO(base64.b64decode(found["numbers"]))) as held:
@@ -448,7 +454,7 @@ def test_nothing_is_left_in_temporary_folders(logged: Logged, tmp_path: Path, mo
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     before = set(Path.cwd().iterdir())
-    logged.asking = _Asking(logged.bench)  # no address of a picture is remembered
+    logged.asking = instrument(logged.bench)  # no address of a picture is remembered
     logged.ask("open")
     chosen = {"features": "decoder", "features_layer": 2}
     for kind, what in WHATS.items():
@@ -466,7 +472,7 @@ def test_two_users_at_once_do_not_mix(logged: Logged) -> None:
     other = logged.take(ask("Describe the picture.", picture(3, (200, 120))), length=6)
     kinds = {"alike": {"stage": "decoder", "layer": 3}, "seen": {"layer": 2, "head": 1}, "used": {"layer": 1, "head": 2}}
     alone = {run: {kind: logged.ask(kind, run, **what) for kind, what in kinds.items()} for run in (logged.turn, other)}
-    asking, found = _Asking(logged.bench), {}
+    asking, found = instrument(logged.bench), {}
 
     def user(run: str) -> None:
         found[run] = {
@@ -487,46 +493,46 @@ def test_two_users_at_once_do_not_mix(logged: Logged) -> None:
 # --- waiting ---------------------------------------------------------------------------------
 
 
-def test_the_desk_says_how_far_and_ends_what_is_to_end() -> None:
-    desk, told = Desk(), []
+def test_jobs_say_how_far_and_ends_what_is_to_end() -> None:
+    jobs, told = Jobs(), []
 
     def work(until: threading.Event) -> Iterator[Any]:
         yield Queued(2)
-        told.append(desk.seen("a"))
+        told.append(jobs.progress("a"))
         yield Share(0.25)
-        told.append(desk.seen("a"))
+        told.append(jobs.progress("a"))
         while not until.is_set():
             yield Waiting(1.0)
-            desk.halt("a")
+            jobs.halt("a")
         yield Found("never")
 
     over = threading.Event()
     with pytest.raises(InputError, match="Stopped"):
-        desk.done("a", work(over))
-    assert (told[0]["text"], told[1]["share"]) == ("In line behind 2 calls", 0.25)
-    assert desk.seen("a") == {}
-    desk.halt("a")
+        jobs.done("a", work(over))
+    assert (told[0].text, told[1].share) == ("In line behind 2 calls", 0.25)
+    assert jobs.progress("a") is None
+    jobs.halt("a")
     over.set()
-    assert desk.done("a", work(over)) == "never"
+    assert jobs.done("a", work(over)) == "never"
 
 
 def test_work_that_nobody_waits_for_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    desk, closed = Desk(), []
+    jobs, closed = Jobs(), []
 
     def work() -> Iterator[Any]:
         try:
             for _ in range(100):
                 now[0] += 10
                 if now[0] == 80:
-                    desk.seen("a")
+                    jobs.progress("a")
                 yield Waiting(1.0)
         finally:
             closed.append(now[0])
 
     with pytest.raises(InputError, match="Stopped"):
-        desk.done("a", work())
+        jobs.done("a", work())
     assert closed == [180.0]  # 90 seconds after somebody looked last
 
 
@@ -539,15 +545,15 @@ def test_lens_health_is_what_was_kept_for_these_weights(logged: Logged, tmp_path
     kept = {"usable": True, "auroc": {"Logit lens": 0.912}, "methods": {"logit_lens": figure}, "weights": "abc"}
     (tmp_path / "lens-tiny.json").write_text(json.dumps(kept))
     found = lens_health(bench, tiny, "abc", tmp_path)
-    assert found["usable"] is True
-    assert "AUROC 0.91 against masks, 95 % interval 0.88 to 0.94, n = 20" in found["text"]
-    assert lens_health(bench, tiny, "other weights", tmp_path)["usable"] is None
+    assert found.usable is True
+    assert "AUROC 0.91 against masks, 95 % interval 0.88 to 0.94, n = 20" in found.text
+    assert lens_health(bench, tiny, "other weights", tmp_path).usable is None
     (tmp_path / "lens-tiny.json").write_text(json.dumps({"usable": False, "auroc": {"all": 0.4}}))
-    assert "not to be believed: AUROC 0.40 (all)" in lens_health(bench, tiny, "abc", tmp_path)["text"]
+    assert "not to be believed: AUROC 0.40 (all)" in lens_health(bench, tiny, "abc", tmp_path).text
     for broken in ("", "[]", "{}", '{"usable": 1}'):
         (tmp_path / "lens-tiny.json").write_text(broken)
-        assert lens_health(bench, tiny, "abc", tmp_path)["usable"] is None
-    assert "Not measured on org/name" in lens_health(bench, other, "", tmp_path)["text"]
+        assert lens_health(bench, tiny, "abc", tmp_path).usable is None
+    assert "Not measured on org/name" in lens_health(bench, other, "", tmp_path).text
 
 
 def test_lens_health_is_measured_when_asked_goes_on_where_it_stopped_and_is_remembered(

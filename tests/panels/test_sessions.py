@@ -19,7 +19,7 @@ from panels import panels
 from panels.base.bench import Bench, SessionState
 from panels.base.components import component
 from panels.base.handlers import event_handler, found_again
-from panels.sessions import FORGOTTEN
+from panels.sessions import FORGOTTEN, Entry
 
 
 @pytest.fixture
@@ -112,8 +112,9 @@ def test_sessions_goes_on_in_the_session_of_the_page(bench: Bench, history: Hist
     run_id = turn(history.store, says("user", "What?"), session=session)
     tab = sessions_tab(bench)
     slept = {bench.state: SessionState(), bench.remembered: session, tab.chosen: run_id}
-    for handler, tab_id in ((tab.look_into, "attention"), (tab.compare, "compare")):
-        *_, last = handler(slept, EVENT)
+    assert list(tab.turn.actions) == ["into", "compare"]
+    for action, tab_id in (("into", "attention"), ("compare", "compare")):
+        *_, last = Entry(tab, action).open(slept, EVENT)
         assert (last[bench.state].session, last[bench.state].at_hand, last[bench.state].checkpoint) == (
             session,
             run_id,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from model import Checkpoint
+from model.events import Event, Found, Share
 from studies.lens import SCENES, LensHealth, lens_events, logged_health
 from studies.runner import RESULTS, kept
 
@@ -24,11 +25,17 @@ UNMEASURED = (
 )
 
 
-def lens_health(bench: Bench, checkpoint: Checkpoint, weights: str, folder: Path = RESULTS) -> dict[str, Any]:
-    """{usable: True, False or None where these weights were not measured, text: a sentence, scenes: what measuring takes}.
+@dataclass(frozen=True)
+class LensView:
+    """Whether a lens can be believed, None where its weights were not measured; why, in a sentence; scenes measuring takes."""
 
-    What was measured on this program's own log comes first.
-    """
+    usable: bool | None
+    text: str
+    scenes: int = SCENES
+
+
+def lens_health(bench: Bench, checkpoint: Checkpoint, weights: str, folder: Path = RESULTS) -> LensView:
+    """What is known of these weights. What was measured on this program's own log comes first."""
     name, own = checkpoint.name, logged_health(bench.history.trials, checkpoint, weights)
     if own is not None:
         return health_of(own, name)
@@ -38,25 +45,26 @@ def lens_health(bench: Bench, checkpoint: Checkpoint, weights: str, folder: Path
         found = {}
     usable, measured = found.get("usable"), found.get("weights", weights)
     if not isinstance(usable, bool) or (weights and measured != weights):
-        return {"usable": None, "text": UNMEASURED.format(name=name), "scenes": SCENES}
-    return {"usable": usable, "text": MEASURED[usable].format(name=name, figures=_figures(found)), "scenes": SCENES}
+        return LensView(None, UNMEASURED.format(name=name))
+    return LensView(usable, MEASURED[usable].format(name=name, figures=_figures(found)))
 
 
-def health_of(found: LensHealth, name: str) -> dict[str, Any]:
+def health_of(found: LensHealth, name: str) -> LensView:
     """A measurement as `lens_health` has it."""
     usable = found.usable("logit_lens")
     figures = _figures(found.to_json()) if found.auroc else " ".join(dict.fromkeys(found.refused.values()))
-    return {"usable": usable, "text": MEASURED[usable].format(name=name, figures=figures.rstrip(".")), "scenes": SCENES}
+    return LensView(usable, MEASURED[usable].format(name=name, figures=figures.rstrip(".")))
 
 
-def measuring(bench: Bench, checkpoint: Checkpoint) -> Generator[Any, None, None]:
+def measuring(bench: Bench, checkpoint: Checkpoint) -> Generator[Event | Share | Found[LensHealth], None, None]:
     """The measurement as it goes on; scene by scene it is written down, so that one that was stopped goes on there."""
     return lens_events(bench.core, bench.allowed(checkpoint), log=bench.history.trials)
 
 
-def _figures(found: dict[str, Any]) -> str:
+def _figures(found: Mapping[str, object]) -> str:
     """The lens's AUROC in words, with its interval where it is kept."""
-    figure = (found.get("methods") or {}).get("logit_lens")
+    methods = found.get("methods")
+    figure = methods.get("logit_lens") if isinstance(methods, dict) else None
     if isinstance(figure, dict):
         return "AUROC {value:.2f} against masks, 95 % interval {low:.2f} to {high:.2f}, n = {n}".format(**figure)
     named = found.get("auroc")

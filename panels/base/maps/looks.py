@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from model import Checkpoint, Prompt
 from model.errors import PromptError, Unsupported
-from model.events import Found
+from model.events import Event, Found, Share
 from model.families.base import Capability
 from model.geometry.grid import ImageGrid
 from model.heat.base import Choice
@@ -143,7 +142,7 @@ class Looks:
         self._held: OrderedDict[tuple[Look, str], Seen] = OrderedDict()
         self._lock = threading.Lock()
 
-    def events(self, look: Look, rows: str = "predicting") -> Iterator[Any]:
+    def events(self, look: Look, rows: str = "predicting") -> Iterator[Event | Share | Found[Seen]]:
         """Events of the core until the trace is held. Nothing where it is held already."""
         if self.held(look, rows) is not None:
             return

@@ -8,15 +8,49 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from model.geometry.grid import ImageGrid
+from model.geometry.grid import ImageGrid, View
 from model.heat.base import Heat
 from model.prompt import ImagePart, picture_names
 
 from ..components import PictureUrls
+from ..records import Json
+
+
+@dataclass(frozen=True)
+class ViewOutline:
+    """One view of a picture: its box x0 y0 x1 y1 in pixels, and how many rows and columns of cells it has."""
+
+    box: tuple[float, float, float, float]
+    rows: int
+    cols: int
+    name: str
+
+
+@dataclass(frozen=True)
+class PictureView:
+    """A picture to draw maps on. `size` is (width, height) in pixels; `time_s` of a frame is in seconds."""
+
+    url: str
+    name: str
+    label: str
+    time_s: float | None
+    size: tuple[int, int]
+    views: tuple[ViewOutline, ...]
+
+
+@dataclass(frozen=True)
+class HeatView:
+    """One map: `scores` are those of all cells, packed; `mass` is the share of attention on the pictures where it is one."""
+
+    scores: str
+    unit: str
+    signed: bool
+    note: str
+    mass: float | None
 
 
 def packed(values: np.ndarray) -> str:
@@ -29,37 +63,25 @@ def unpacked(text: str) -> np.ndarray:
     return np.frombuffer(base64.b64decode(text), "<f4")
 
 
-def pictures_view(grid: ImageGrid, parts: Sequence[ImagePart], urls: PictureUrls) -> list[dict[str, Any]]:
+def pictures_view(grid: ImageGrid, parts: Sequence[ImagePart], urls: PictureUrls) -> list[PictureView]:
     """The pictures of a prompt with their views, in the order of the grid's cells."""
     assert len(parts) == len(grid.sizes), f"{len(parts)} pictures for a grid over {len(grid.sizes)}"
     order = [view.image for view in grid.views]
     assert order == sorted(order), f"views of pictures {order} are not in order, so cells could not be numbered"
     return [
-        {
-            "url": urls.of(part),
-            "name": part.name,
-            "label": label,
-            "time_s": part.time_s,
-            "size": list(size),
-            "views": [
-                {"box": [float(v) for v in view.box], "rows": view.rows, "cols": view.cols, "name": view.name}
-                for view in grid.views
-                if view.image == i
-            ],
-        }
+        PictureView(urls.of(part), part.name, label, part.time_s, size, tuple(outline(v) for v in grid.views if v.image == i))
         for i, (part, label, size) in enumerate(zip(parts, picture_names(parts), grid.sizes, strict=True))
     ]
 
 
-def heat_view(heat: Heat) -> dict[str, Any]:
-    """One map: raw scores of all cells, their unit, and what the method says of itself."""
-    return {
-        "scores": packed(heat.grid.per_cell(heat.scores)),
-        "unit": heat.unit,
-        "signed": heat.signed,
-        "note": heat.note,
-        "mass": heat.mass,
-    }
+def outline(view: View) -> ViewOutline:
+    x0, y0, x1, y1 = map(float, view.box)
+    return ViewOutline((x0, y0, x1, y1), view.rows, view.cols, view.name)
+
+
+def heat_view(heat: Heat) -> HeatView:
+    """A map as it came from its method: nothing is normalised."""
+    return HeatView(packed(heat.grid.per_cell(heat.scores)), heat.unit, heat.signed, heat.note, heat.mass)
 
 
 def sums_of_pictures(grid: ImageGrid, scores: np.ndarray) -> np.ndarray:
@@ -68,11 +90,11 @@ def sums_of_pictures(grid: ImageGrid, scores: np.ndarray) -> np.ndarray:
     return np.bincount(grid.owners(), weights=cells, minlength=len(grid.sizes))
 
 
-def pictures_json(parts: Sequence[ImagePart], sums: np.ndarray | None = None) -> list[dict[str, Any]]:
+def pictures_json(parts: Sequence[ImagePart], sums: np.ndarray | None = None) -> list[Json]:
     """The pictures of a prompt in plain JSON: id, what each is called, a frame's time in seconds, a map's sum on it."""
     names = zip(picture_names(parts), parts, strict=True)
-    named = [{"id": part.id, "name": name, "time_s": part.time_s} for name, part in names]
-    return named if sums is None else [one | {"sum": float(value)} for one, value in zip(named, sums, strict=True)]
+    named: list[Json] = [{"id": part.id, "name": name, "time_s": part.time_s} for name, part in names]
+    return named if sums is None else [{**one, "sum": float(value)} for one, value in zip(named, sums, strict=True)]
 
 
 def tokens_of_cells(grid: ImageGrid, cells: Sequence[int]) -> np.ndarray:

@@ -1,7 +1,9 @@
-"""A page of Markdown on one map. What people or models wrote is fenced, so that none of it is read as Markdown."""
+"""Files of one map: its arrays, and a page of Markdown in which what people or models wrote is fenced."""
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +15,13 @@ from model.prompt import ImagePart, picture_names
 from .overlay import sums_of_pictures
 
 BEST = 10
+
+
+def npz(**arrays: np.ndarray) -> str:
+    """An NPZ file of these arrays in base64."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 @dataclass(frozen=True)

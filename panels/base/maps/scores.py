@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from model import Checkpoint
 from studies.runner import kept
@@ -20,21 +19,43 @@ FIGURES = ("lift", "hit", "auroc", "deletion", "insertion")
 
 
 @dataclass(frozen=True)
+class Figure:
+    """A value, with its 95 % interval where that is known."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    def __str__(self) -> str:
+        known = self.low is not None and self.high is not None
+        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]" if known else f"{self.value:.3g}"
+
+
+@dataclass(frozen=True)
+class MethodScores:
+    """Figures of one method by FIGURES' names, over `n` scenes. `passes` is False where its map hardly depends on the weights."""
+
+    figures: Mapping[str, Figure]
+    n: float | None = None
+    passes: bool | None = None
+
+
+@dataclass(frozen=True)
 class Scores:
-    """Figures by method: {"lift": {"value", "low", "high"}, ...}. `default` is the method measured best."""
+    """What was measured, by method. `default` is the method measured best."""
 
     default: str = FALLBACK
-    by_method: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    by_method: Mapping[str, MethodScores] = field(default_factory=dict)
 
     def sentence(self, method: str, checkpoint: str) -> str:
         """The figures of a method in words; where there are none, how to get them."""
         found = self.by_method.get(method)
-        if not found:
+        if found is None:
             command = f"python app.py study faithfulness --checkpoint {checkpoint} --keep"
             return f"Not yet measured on this checkpoint: {command}"
-        parts = [f"{name} {_interval(found[name])}" for name in FIGURES if name in found]
-        n = f"; n = {found['n']}" if "n" in found else ""
-        blind = " The map hardly changes when the decoder's weights are random." if found.get("passes") is False else ""
+        parts = [f"{name} {found.figures[name]}" for name in FIGURES if name in found.figures]
+        n = f"; n = {found.n}" if found.n is not None else ""
+        blind = " The map hardly changes when the decoder's weights are random." if found.passes is False else ""
         return f"Measured on drawn scenes with this checkpoint: {', '.join(parts)}{n}.{blind}"
 
 
@@ -42,29 +63,29 @@ def scores_of(checkpoint: Checkpoint) -> Scores:
     """What is known of a checkpoint's maps. Empty, with a default, where it was not measured or the file is damaged."""
     try:
         found = kept("faithfulness", checkpoint.name) or {}
-        methods = {str(name): _figures(one) for name, one in found["methods"].items()}
+        methods = {str(name): _scores(one) for name, one in found["methods"].items()}
         default = found.get("default")
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return Scores()
-    return Scores(default if default in methods else FALLBACK, methods)
+    known = {name: one for name, one in methods.items() if one is not None}
+    return Scores(default if default in known else FALLBACK, known)
 
 
-def _figures(found: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of one method that can be read: each a value with an interval, or a number."""
-    kept: dict[str, Any] = {}
-    for name in FIGURES:
-        one = found.get(name)
-        figure = one if isinstance(one, Mapping) else {"value": one}
-        if _number(figure.get("value")):
-            kept[name] = {part: figure[part] for part in ("value", "low", "high") if _number(figure.get(part))}
-    passes = {"passes": found["passes"]} if isinstance(found.get("passes"), bool) else {}
-    return kept | passes | ({"n": found["n"]} if _number(found.get("n")) else {})
+def _scores(found: Mapping[str, object]) -> MethodScores | None:
+    """What can be read of one method: each figure a value with an interval, or a number. None where nothing can."""
+    figures = {name: figure for name in FIGURES if (figure := _figure(found.get(name))) is not None}
+    passes = found.get("passes")
+    n = _number(found.get("n"))
+    if not figures and n is None and not isinstance(passes, bool):
+        return None
+    return MethodScores(figures, n, passes if isinstance(passes, bool) else None)
 
 
-def _number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+def _figure(found: object) -> Figure | None:
+    parts = found if isinstance(found, Mapping) else {"value": found}
+    value = _number(parts.get("value"))
+    return None if value is None else Figure(value, _number(parts.get("low")), _number(parts.get("high")))
 
 
-def _interval(figure: Mapping[str, float]) -> str:
-    value = f"{figure['value']:.3g}"
-    return f"{value} [{figure['low']:.3g}, {figure['high']:.3g}]" if {"low", "high"} <= set(figure) else value
+def _number(value: object) -> float | None:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) else None

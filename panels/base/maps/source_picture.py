@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -43,17 +43,18 @@ class Partner:
     label: str
 
 
+@dataclass(frozen=True)
+class Partners:
+    """The reply to `partners`: [id, label] of each picture to choose from."""
+
+    partners: tuple[tuple[str, str], ...]
+
+
 def partners(bench: Bench, run_id: str, prompt: Prompt) -> list[Partner]:
     """The last picture with one thing changed, of a drawn scene, what is asked about first. Then others of the session."""
     mine = prompt.images[-1]
     scene = scene_of(mine)
-    found = []
-    asked = asked_about(scene, prompt.question, bench.history.run(run_id).row.answer) if scene else ()
-    for i in sorted(range(len(scene.things) if scene else 0), key=lambda i: i not in asked):
-        thing = scene.things[i]
-        colour = _edited(scene, "recolour", i).after.things[i].colour
-        found.append(Partner(f"recolour {i}", f"the {full_name(thing)} in {colour}"))
-        found.append(Partner(f"erase {i}", f"without the {full_name(thing)}"))
+    found = [] if scene is None else _edits(scene, asked_about(scene, prompt.question, bench.history.run(run_id).row.answer))
     session = bench.history.run(run_id).row.session
     seen = {mine.id}
     for row in bench.history.search(limit=500):
@@ -61,6 +62,20 @@ def partners(bench: Bench, run_id: str, prompt: Prompt) -> list[Partner]:
             seen.add(row.images[-1])
             found.append(Partner(f"turn {row.id}", f"the picture of: {cut(row.question, 60)}"))
     return found[:MAX_TURNS]
+
+
+def _edits(scene: Scene, asked: Collection[int]) -> list[Partner]:
+    """The scene with one thing changed, for each thing and way; what is asked about first."""
+    found = []
+    for i in sorted(range(len(scene.things)), key=lambda i: i not in asked):
+        thing, colour = scene.things[i], _edited(scene, "recolour", i).after.things[i].colour
+        found.append(Partner(f"recolour {i}", f"the {full_name(thing)} in {colour}"))
+        found.append(Partner(f"erase {i}", f"without the {full_name(thing)}"))
+    return found
+
+
+def partners_view(bench: Bench, run_id: str, prompt: Prompt) -> Partners:
+    return Partners(tuple((partner.id, partner.label) for partner in partners(bench, run_id, prompt)))
 
 
 def other_picture(bench: Bench, prompt: Prompt, partner: str) -> ImagePart:
@@ -95,17 +110,40 @@ def swapped(prompt: Prompt, other: ImagePart) -> Prompt:
     return replace(prompt, messages=messages)
 
 
-def partner_view(prompt: Prompt, urls: PictureUrls) -> dict[str, Any]:
-    """The other picture of a prompt that `swapped` gave, and which of several it stands for, as `patching_table.js` takes it."""
+@dataclass(frozen=True)
+class OtherPicture:
+    """The other picture of a prompt that `swapped` gave. `place` is which of several it stands for, empty for the only one."""
+
+    url: str
+    name: str
+    place: str
+
+
+def partner_view(prompt: Prompt, urls: PictureUrls) -> OtherPicture:
+    """The other picture of a prompt that `swapped` gave."""
     part, names = prompt.images[-1], picture_names(prompt.images)
-    return {"url": urls.of(part), "name": part.name, "place": names[-1] if len(names) > 1 else ""}
+    return OtherPicture(urls.of(part), part.name, names[-1] if len(names) > 1 else "")
 
 
-def brought(subject: Subject, run: Run, other: Prompt, tokens: tuple[int, ...]) -> dict[str, Any]:
-    """Shares of the answer that come back when states of this picture are put into a run on the other.
+@dataclass(frozen=True)
+class Brought:
+    """Shares of an answer that come back when states of its picture are put into a run on the other picture.
 
-    `named` [depths, 3] are for the chosen tokens, all the others, and all; `blocks` [depths, T] for small blocks.
+    `named` [depths, 3] are for the chosen tokens, all the others, and all; `blocks` [depths, T] for blocks that are `side`
+    tokens wide and high; both packed. `clean` and `corrupted` are log-probabilities of the answer with either picture, in nats.
     """
+
+    depths: tuple[int, ...]
+    layers: int
+    clean: float
+    corrupted: float
+    named: str
+    blocks: str
+    side: int
+
+
+def brought(subject: Subject, run: Run, other: Prompt, tokens: tuple[int, ...]) -> Brought:
+    """What patching between the two pictures does, at MAX_DEPTHS depths at most. On the model thread."""
     second = subject_of(subject.vlm, other, subject.answer_ids)
     chosen = torch.zeros(1, subject.count, dtype=torch.bool)
     chosen[0, list(tokens)] = True
@@ -116,7 +154,5 @@ def brought(subject: Subject, run: Run, other: Prompt, tokens: tuple[int, ...]) 
     found = patch_states(subject, second, at, groups, run)
     of_token = small.int().argmax(0).numpy()  # which block each token is in
     shares = np.where(small.any(0).numpy(), found.share[:, 3:][:, of_token], np.nan)
-    return {
-        "depths": at, "layers": len(every) - 1, "clean": found.clean, "corrupted": found.corrupted,
-        "named": packed(found.share[:, :3]), "blocks": packed(shares), "side": SIDE,
-    }  # fmt: skip
+    named, blocks = packed(found.share[:, :3]), packed(shares)
+    return Brought(tuple(at), len(every) - 1, found.clean, found.corrupted, named, blocks, SIDE)
