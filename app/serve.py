@@ -12,6 +12,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from gradio.exceptions import ServerFailedToStartError
@@ -22,6 +23,7 @@ from model import Checkpoint, Core, WorkbenchError, parse_spec
 from . import zerogpu as zero
 from .log.history import History
 from .log.store import Store
+from .page_files import Compressed, PageFiles
 from .public.guests import Guests
 from .public.rate_limit import Door, Limits, PublicCore, address_here
 from .public.request_filter import Gate
@@ -102,6 +104,12 @@ def _end(number: int, frame: object) -> None:
     sys.exit(128 + number)
 
 
+def _app(public: bool) -> dict[str, Any]:
+    """What the server has beside Gradio's own: the page's scripts, compression, the gate of a public page."""
+    middleware = [Middleware(Compressed), *([Middleware(Gate)] if public else [])]
+    return {"routes": PageFiles().routes(), "middleware": middleware}
+
+
 def launch(demo: gr.Blocks, settings: Settings) -> None:
     """Serve the page in the background, with limits that are safe to leave on. Raises WorkbenchError where it cannot be."""
     demo.queue(max_size=MAX_PUBLIC_WAITING if settings.public else MAX_WAITING, default_concurrency_limit=8, api_open=True)
@@ -117,7 +125,7 @@ def launch(demo: gr.Blocks, settings: Settings) -> None:
             max_file_size=MAX_PUBLIC_UPLOAD if settings.public else MAX_UPLOAD,
             blocked_paths=[str(settings.data)],
             allowed_paths=[],
-            app_kwargs={"middleware": [Middleware(Gate)]} if settings.public else None,
+            app_kwargs=_app(settings.public),
             root_path=settings.root_path or None,
             auth=settings.auth,
             mcp_server=settings.mcp,

@@ -30,6 +30,13 @@ ONLY_IN_FILES = {
 }
 TABS = frozenset(path.parent.name for path in (ROOT / "panels").glob("*/__init__.py")) - {"base"}
 MODULE_LINES, FUNCTION_LINES = 400, 90
+SCRIPTS = ROOT / "assets" / "js"
+SCRIPT_LINES, SCRIPT_FUNCTION_LINES = 400, 60
+SCRIPT_FOLDERS = ["dom", "drawing", "attention", "chat", "compare", "header", "patches", "sessions", "main.js"]
+"""What a folder may import stands to its left; the tabs and the header know nothing of one another."""
+SHARED = 2
+STATEMENT = re.compile(r"\s*(?:\} )?(?:if|for|while|switch|catch|else|do|try|finally|class|return class|export class)\b")
+OPENS = re.compile(r"=>(?: [{(\[].*|[^;]*[({\[])?$|\) \{$")
 
 
 def sources() -> list[Path]:
@@ -183,6 +190,82 @@ def test_a_broken_rule_is_found(name: str, line: str, said: str) -> None:
 )
 def test_what_is_allowed_is_not_found(name: str, line: str) -> None:
     assert problems(name, line) == []
+
+
+def function_lengths(source: str) -> Iterator[tuple[int, int]]:
+    """Line and length of every function of a script, as Prettier lays it out: it ends where the indentation is back."""
+    lines = source.splitlines()
+    for at, line in enumerate(lines):
+        if STATEMENT.match(line) or not OPENS.search(line) or line.lstrip().startswith(("*", "//")):
+            continue
+        depth = len(line) - len(line.lstrip())
+        rest = range(at + 1, len(lines))
+        end = next((i for i in rest if lines[i].strip() and len(lines[i]) - len(lines[i].lstrip()) <= depth), len(lines))
+        closes = end < len(lines) and lines[end].lstrip()[0] in "})]"
+        yield at + 1, end - at + closes
+
+
+def script_problems(name: str, source: str) -> list[str]:
+    """What a script does that it may not, each as 'path:line what'."""
+    found = [
+        f"{name}:{line} has a function of {length} lines"
+        for line, length in function_lengths(source)
+        if length > SCRIPT_FUNCTION_LINES
+    ]
+    if len(source.splitlines()) >= SCRIPT_LINES:
+        found.append(f"{name}:1 has {len(source.splitlines())} lines")
+    folder = name.split("/")[0]
+    for wanted in re.findall(r"^(?:import|export) .*?from '(.*?)';", source, re.MULTILINE | re.DOTALL):
+        target = (SCRIPTS / name).parent.joinpath(wanted).resolve().relative_to(SCRIPTS).parts[0]
+        below = target in SCRIPT_FOLDERS[: min(SHARED, SCRIPT_FOLDERS.index(folder))]
+        if folder not in (target, "main.js") and not below:
+            found.append(f"{name}:1 imports {target}")
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(SCRIPTS.rglob("*.js")), ids=lambda path: path.relative_to(SCRIPTS).as_posix())
+def test_a_script_keeps_to_the_rules(path: Path) -> None:
+    assert script_problems(path.relative_to(SCRIPTS).as_posix(), path.read_text(encoding="utf-8")) == []
+
+
+LONG = "\n".join(["    x;"] * 60)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (f"const f = (a) => {{\n{LONG}\n}};", "main.js:1 has a function of 62 lines"),
+        (f"class A {{\n  f(a) {{\n{LONG}\n  }}\n}}", "main.js:2 has a function of 62 lines"),
+        (f"class A {{\n  async #f(\n    a,\n  ) {{\n{LONG}\n  }}\n}}", "main.js:4 has a function of 62 lines"),
+        (f"const f = () =>\n{LONG.replace(';', ',')}", "main.js:1 has a function of 61 lines"),
+        (f"node.on('x', () => {{\n{LONG}\n}});", "main.js:1 has a function of 62 lines"),
+        ("x;\n" * 400, "main.js:1 has 400 lines"),
+    ],
+)
+def test_a_broken_rule_of_scripts_is_found(source: str, said: str) -> None:
+    assert said in script_problems("main.js", source)
+
+
+def test_what_scripts_may_do_is_not_found() -> None:
+    short = LONG.removesuffix("\n    x;\n    x;")
+    assert script_problems("main.js", f"const f = (a) => {{\n{short}\n}};\nclass A {{\n{LONG}\n}}") == []
+    assert script_problems("main.js", f"const A = {{\n  a: [\n{LONG.replace(';', ',')}\n  ],\n}};") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "told"),
+    [
+        ("dom/a.js", "../drawing/b.js", ["dom/a.js:1 imports drawing"]),
+        ("drawing/a.js", "../chat/b.js", ["drawing/a.js:1 imports chat"]),
+        ("chat/a.js", "../compare/b.js", ["chat/a.js:1 imports compare"]),
+        ("chat/a.js", "../dom/b.js", []),
+        ("compare/a.js", "../drawing/b.js", []),
+        ("compare/a.js", "./b.js", []),
+        ("main.js", "./chat/b.js", []),
+    ],
+)
+def test_folders_of_scripts_stand_in_an_order(name: str, wanted: str, told: list[str]) -> None:
+    assert script_problems(name, f"import {{ b }} from '{wanted}';") == told
 
 
 def test_app_is_the_package_and_tests_are_none() -> None:

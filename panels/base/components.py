@@ -1,4 +1,4 @@
-"""Components of our own: one `gr.HTML` each, from a static template and a script in `assets/js`.
+"""Components of our own: one `gr.HTML` each, which holds a custom element of `assets/js`.
 
 Nothing a person or a model wrote is ever put into a template: Gradio evaluates `{{...}}` and `${...}`
 there. Values travel as JSON and reach the page through `textContent`. Factories, never subclasses: a
@@ -8,7 +8,7 @@ subclass would write files beside the source and fail inside chats.
 from __future__ import annotations
 
 from collections import OrderedDict
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -18,66 +18,68 @@ from PIL import Image
 
 from model.prompt import ImagePart
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
-TEMPLATES = {
-    "transcript": (
-        '<div class="fv-transcript" role="region" aria-label="Conversation"></div><p class="fv-heard" role="status"></p>'
-    ),
-    "live": '<div class="fv-live"></div>',
-    "composer": '<div class="fv-composer" role="status"></div>',
-    "specimen": '<section class="fv-specimen" aria-label="On the bench"></section>',
-    "header": (
-        '<div class="fv-chipline"><div class="fv-chipbar" role="group" aria-label="Checkpoints"></div>'
+from .scripts import address
+
+
+@dataclass(frozen=True)
+class Element:
+    """A custom element: its markup, and the events that its script triggers."""
+
+    markup: str
+    events: tuple[str, ...] = ()
+
+
+ELEMENTS = {
+    "header": Element(
+        '<fv-header><div class="fv-chipline"><div class="fv-chipbar" role="group" aria-label="Checkpoints"></div>'
         '<button type="button" class="fv-mini fv-keys" aria-label="Keys of this page" title="Keys of this page">?</button></div>'
-        '<div class="fv-status"></div>'
+        '<div class="fv-status"></div></fv-header>',
+        ("choose", "release", "halt"),
     ),
-    "scenes": '<div class="fv-scenes" role="group" aria-label="Drawn scenes"></div>',
-    "questions": '<div class="fv-questions" role="group" aria-label="Questions to go on with"></div>',
-    "saw": "<div></div>",
-    "runs": '<div class="fv-runs"></div>',
-    "detail": '<div class="fv-detail"></div>',
-    "patches": '<div class="fv-patches"></div>',
-    "attention": '<section class="fv-attention" aria-label="Attention of an answer"></section>',
-    "compare_setup": '<section class="fv-versus-setup" aria-label="Columns and question"></section>',
-    "compare": '<section class="fv-versus" aria-label="Comparison"></section>',
-    "message": '<div class="fv-error" role="alert"></div>',
-    "note": '<p class="fv-note" role="status"></p>',
+    "specimen": Element('<fv-specimen class="fv-specimen" role="region" aria-label="On the bench"></fv-specimen>', ("act",)),
+    "message": Element('<fv-message><div class="fv-error" role="alert"></div></fv-message>'),
+    "note": Element('<fv-message><p class="fv-note" role="status"></p></fv-message>'),
+    "transcript": Element(
+        '<fv-transcript><div class="fv-transcript" role="region" aria-label="Conversation"></div>'
+        '<p class="fv-heard" role="status"></p></fv-transcript>',
+        ("act", "again", "edit", "undo", "branch", "go", "rate", "linked"),
+    ),
+    "live": Element('<fv-live class="fv-live"></fv-live>'),
+    "questions": Element(
+        '<fv-questions class="fv-questions" role="group" aria-label="Questions to go on with"></fv-questions>', ("ask",)
+    ),
+    "composer": Element('<fv-composer class="fv-composer" role="status"></fv-composer>', ("cancel", "attached")),
+    "scenes": Element('<fv-scenes class="fv-scenes" role="group" aria-label="Drawn scenes"></fv-scenes>', ("pick", "film")),
+    "saw": Element("<fv-saw></fv-saw>"),
+    "attention": Element('<fv-attention class="fv-attention" role="region" aria-label="Attention of an answer"></fv-attention>'),
+    "patches": Element('<fv-patches class="fv-patches"></fv-patches>'),
+    "compare_setup": Element(
+        '<fv-compare-setup class="fv-versus-setup" role="region" aria-label="Columns and question"></fv-compare-setup>',
+        ("ask", "questions", "votes", "halt"),
+    ),
+    "compare": Element(
+        '<fv-compare class="fv-versus" role="region" aria-label="Comparison"></fv-compare>',
+        ("vote", "reveal", "again", "stopone", "kind"),
+    ),
+    "runs": Element('<fv-runs class="fv-runs"></fv-runs>', ("open",)),
+    "detail": Element('<fv-detail class="fv-detail"></fv-detail>', ("map",)),
 }
-ATTENTION = tuple(f"attention/{name}" for name in ("request", "change", "draw", "export", "layout", "attention"))
-PATCHES = tuple(f"patches/{name}" for name in ("facts", "maps", "saved", "controls", "patches"))
-COMPARE = tuple(f"compare/{name}" for name in ("columns", "pairs", "heat", "vote", "tables", "compare"))
-DRAWING = tuple(f"drawing/{name}" for name in ("scales", "paint", "frames", "heatmap"))
-MAPS = (*DRAWING, "drawing/figure", "drawing/patching_table", "drawing/lens_health")
-SCRIPTS = {
-    "transcript": ("drawing/tokens", "chat/transcript"),
-    "live": ("chat/live",),
-    "composer": ("chat/composer",),
-    "specimen": ("header/specimen",),
-    "header": ("header/header",),
-    "scenes": ("chat/scenes",),
-    "questions": ("chat/questions",),
-    "saw": ("chat/saw",),
-    "runs": ("sessions/runs",),
-    "detail": ("sessions/detail",),
-    "message": ("header/message",),
-    "note": ("header/message",),
-    "attention": (*MAPS, "drawing/words", "drawing/overview", "attention/agreement", "dom/progress", *ATTENTION),
-    "compare_setup": ("dom/fields", "compare/setup"),
-    "compare": (*DRAWING, "dom/progress", "dom/request", "dom/fields", *COMPARE),
-    "patches": (*MAPS, "dom/progress", "dom/request", "dom/fields", *PATCHES),
-}
-"""Files of `assets/js` that a component is made of, after dom/common.js."""
+CONNECT = (
+    "import(new URL('{main}', document.baseURI)).then(() => "
+    "element.firstElementChild.connect({{ props, watch, trigger, server }}))"
+)
+"""Waits until the element's class is there. The address is relative: it holds under whatever path a proxy serves the page."""
 MAX_SIDE_PX = 1024
 MAX_ADDRESSES = 4096
 
 
 def component(name: str, value: Any = None, **settings: Any) -> gr.HTML:
-    """One of our components. Its value is JSON; its events are those its script triggers."""
-    scripts = ("dom/common", *SCRIPTS[name])
+    """One of our components. Its value is JSON. Gradio finds its events by their quoted names in `js_on_load`."""
+    element = ELEMENTS[name]
     return gr.HTML(
         value,
-        html_template=TEMPLATES[name],
-        js_on_load="\n".join((ASSETS / "js" / f"{script}.js").read_text(encoding="utf-8") for script in scripts),
+        html_template=element.markup,
+        js_on_load=f"/* {' '.join(map(repr, element.events))} */ {CONNECT.format(main=address('main.js'))}",
         apply_default_css=False,
         elem_classes="fv",
         **settings,
@@ -85,7 +87,7 @@ def component(name: str, value: Any = None, **settings: Any) -> gr.HTML:
 
 
 def picture_url(image: Image.Image, *, exact: bool = False) -> str:
-    """An address the page can load a picture from, the same for the same picture.
+    """An address, relative to the page, that a picture can be loaded from, the same for the same picture.
 
     Scaled down to fit and compressed, or exact: pixel for pixel.
     """
@@ -93,7 +95,7 @@ def picture_url(image: Image.Image, *, exact: bool = False) -> str:
         image = image.copy()
         image.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX), Image.Resampling.LANCZOS)
     kind = "webp" if max(image.size) > 200 and not exact else "png"
-    return "/gradio_api/file=" + save_pil_to_cache(image, cache_dir=get_upload_folder(), format=kind)
+    return "gradio_api/file=" + save_pil_to_cache(image, cache_dir=get_upload_folder(), format=kind)
 
 
 class PictureUrls:

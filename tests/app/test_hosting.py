@@ -16,6 +16,7 @@ from program import ROOT, environment, free_port
 
 from app.settings import from_environment
 from model.errors import WorkbenchError
+from panels.base.scripts import SCRIPTS, address
 
 SMALL = """
 import sys
@@ -88,6 +89,17 @@ def test_under_a_path_the_page_asks_under_that_path(urls: dict[str, str]) -> Non
     assert from_environment(environment={"FOVEA_ROOT_PATH": "/fovea/"}).root_path == "/fovea"
     assert json.loads(status_of(f"{urls['path']}/config")[1])["root"].endswith("/fovea")
     assert json.loads(status_of(f"{urls['plain']}/config")[1])["root"] == urls["plain"]
+
+
+@pytest.mark.parametrize("kind", ["password", "path", "plain", "public"])
+def test_scripts_are_found_however_it_is_hosted(urls: dict[str, str], kind: str) -> None:
+    """They hold nothing of anybody, so they are open where a password is asked for, as Gradio's own are."""
+    expected = (200, (SCRIPTS / "main.js").read_text(encoding="utf-8"))
+    assert status_of(f"{urls[kind]}/{address('main.js')}") == expected
+    if kind == "path":  # of a proxy that leaves its path where it is
+        assert status_of(f"{urls[kind]}/fovea/{address('main.js')}") == expected
+    assert status_of(f"{urls[kind]}/{address('main.js')}", {"data": []})[0] == 405
+    assert status_of(f"{urls[kind]}/{address('nothing.js')}")[0] == 404
 
 
 def test_a_public_server_reads_bodies_at_its_gate_and_still_answers(urls: dict[str, str]) -> None:

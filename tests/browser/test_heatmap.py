@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Route
 
 from model.geometry.grid import ImageGrid, View
-from panels.base.components import ASSETS, DRAWING
 from panels.base.maps.overlay import geometry, packed, tokens_of_cells
+from panels.base.scripts import SCRIPTS
 
 pytestmark = pytest.mark.browser
 SIDE = 240
@@ -32,13 +32,12 @@ GRIDS = {
     ),
     "a resampler": ImageGrid((View((0, 0, 120, 90), 3, 4),), np.full(5, -1), ((130, 90),), MIXING),
 }  # fmt: skip
-KIT = "source => { window.kit = new Function('element', source + '; return { heatmap, floats };')(document.body); }"
-TO_CELLS = """([data, values, cells]) => {
-    const map = { cells: { length: cells } }, made = new Function('data', 'map', window.maps + '; return { toCells, tokensOf };');
-    const { toCells, tokensOf } = made(data, map);
-    return [[...toCells(values, data, cells)], Array.from({ length: cells }, (_, c) => tokensOf([c]))]; }"""
+KIT = """async () => { window.kit = {};
+    for (const name of ['drawing/heatmap', 'dom/format', 'patches/cells']) Object.assign(kit, await import(`/${name}.js`)); }"""
+TO_CELLS = """([data, values, cells]) =>
+    [[...kit.toCells(values, data, cells)], Array.from({ length: cells }, (_, c) => kit.tokensOf([c], data, cells))]"""
 PAINT = """([pictures, scores, high, side]) => {
-    const map = kit.heatmap(pictures, { raster: side }), scale = { low: 0, high, text: '' };
+    const map = new kit.HeatMap(pictures, { raster: side }), scale = { low: 0, high, text: '' };
     document.body.replaceChildren(map.node);
     map.show({ scores: kit.floats(scores), scale, signed: false, unit: '', opacity: 1 });
     return map.spots.map(({ context, plan: { W, H }, svg }) => {
@@ -46,13 +45,22 @@ PAINT = """([pictures, scores, high, side]) => {
         return [W, H, pixels.filter((_, i) => i % 4 === 3), svg.querySelectorAll('.seam').length]; }); }"""
 
 
+def served(route: Route) -> None:
+    """An empty page, and the modules as they lie."""
+    path = route.request.url.partition("//scripts.test/")[2]
+    if path:
+        route.fulfill(body=(SCRIPTS / path).read_text(encoding="utf-8"), content_type="text/javascript")
+    else:
+        route.fulfill(body="<!doctype html>", content_type="text/html")
+
+
 @pytest.fixture(scope="module")
 def drawing(browser: Browser) -> Iterator[Page]:
-    """A page with the script's functions at `window.kit`, and the Patches panel's arithmetic as text."""
+    """A page with the modules that draw, and the arithmetic of Patches, at `window.kit`."""
     page = browser.new_page()
-    source = "\n".join((ASSETS / "js" / f"{name}.js").read_text(encoding="utf-8") for name in ("dom/common", *DRAWING))
-    page.evaluate(KIT, source)
-    page.evaluate("text => { window.maps = text; }", (ASSETS / "js" / "patches" / "maps.js").read_text(encoding="utf-8"))
+    page.route("http://scripts.test/**", served)
+    page.goto("http://scripts.test/")
+    page.evaluate(KIT)
     yield page
     page.close()
 
@@ -109,7 +117,7 @@ def test_patches_become_cells_and_cells_patches_as_in_the_geometry(drawing: Page
 
 FILM = ImageGrid(tuple(View((0, 0, 60, 60), 2, 2, i) for i in range(4)), np.arange(16), ((60, 60),) * 4)
 WHEN = """([pictures, scores, signed]) => {
-    const told = [], map = kit.heatmap(pictures, { raster: 60, alone: (k) => told.push(k) });
+    const told = [], map = new kit.HeatMap(pictures, { raster: 60, alone: (k) => told.push(k) });
     const called = () => map.node.getAttribute('aria-label');
     const values = { scores: kit.floats(scores), scale: { low: 0, high: 1, text: '' }, signed, unit: 'nats', opacity: 1 };
     document.body.replaceChildren(map.node); map.show(values);
@@ -184,4 +192,4 @@ def test_two_films_and_a_picture_have_lines_of_their_own(drawing: Page) -> None:
     assert found["films"] == 3
     assert len(found["labels"]) == 3
     assert found["captions"][2] == "Picture 3"
-    assert drawing.evaluate("(pictures) => kit.heatmap(pictures).when", views(FILM)) is None
+    assert drawing.evaluate("(pictures) => new kit.HeatMap(pictures).when", views(FILM)) is None

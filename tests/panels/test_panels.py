@@ -25,7 +25,8 @@ from model.families.base import Capability
 from panels import panels
 from panels.base import bench as base
 from panels.base.bench import Bench, Panel, SessionState, explained, guarded, sent
-from panels.base.components import ASSETS, SCRIPTS, TEMPLATES, component
+from panels.base.components import ELEMENTS, component
+from panels.base.scripts import SCRIPTS, script_paths
 
 EVENTS: list[dict[str, Any] | None] = [
     {},
@@ -171,13 +172,39 @@ def test_nothing_that_was_written_is_put_into_a_template(panel: Panel, history: 
         assert "{{" not in piece.html_template
 
 
-def test_components_have_their_scripts_and_scripts_write_text_alone() -> None:
-    for name in TEMPLATES:
-        for script in ("dom/common", *SCRIPTS[name]):
-            assert (ASSETS / "js" / f"{script}.js").exists()
-    for path in (ASSETS / "js").rglob("*.js"):
-        source = path.read_text(encoding="utf-8")
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\(|new Function|srcdoc", source), path
+def sources() -> dict[str, str]:
+    return {path.relative_to(SCRIPTS).as_posix(): path.read_text(encoding="utf-8") for path in script_paths()}
+
+
+def test_components_have_their_elements_and_every_script_is_loaded() -> None:
+    found = sources()
+    tags = {match[1] for element in ELEMENTS.values() if (match := re.match(r"<(fv-[a-z-]+)", element.markup))}
+    assert set(re.findall(r"'(fv-[a-z-]+)': [A-Z]", found["main.js"])) == tags
+    reached, waiting = set(), ["main.js"]
+    while waiting:
+        name = waiting.pop()
+        reached.add(name)
+        for wanted in re.findall(r"^(?:import|export) .*?from '(.*?)';", found[name], re.MULTILINE | re.DOTALL):
+            path = (SCRIPTS / name).parent.joinpath(wanted).resolve().relative_to(SCRIPTS).as_posix()
+            assert path in found, f"{name} imports {wanted}, which is not there"
+            waiting += [path] if path not in reached else []
+    assert reached == set(found)
+
+
+def test_events_that_scripts_trigger_are_those_their_components_name() -> None:
+    text = "".join(sources().values())
+    triggered = {*re.findall(r"trigger\('(\w+)'", text), *re.findall(r"does\('(\w+)'\)", text)}
+    assert triggered == {event for element in ELEMENTS.values() for event in element.events}
+    shown = component("compare")
+    assert "'vote' 'reveal'" in shown.js_on_load
+    assert shown.vote
+    with pytest.raises(AttributeError):
+        assert component("live").vote
+
+
+def test_scripts_write_text_alone() -> None:
+    for name, source in sources().items():
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\(|new Function|srcdoc", source), name
 
 
 @pytest.mark.parametrize("panel", each_panel())

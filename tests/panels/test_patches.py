@@ -31,13 +31,13 @@ from model.internals.subject import Subject
 from model.internals.tower import tower_attention
 from panels import panels
 from panels.base.bench import Bench
-from panels.base.components import ASSETS, PATCHES
 from panels.base.jobs import Jobs
 from panels.base.maps.instrument import Instrument
 from panels.base.maps.lens_health import lens_health
 from panels.base.maps.overlay import unpacked
 from panels.base.maps.saved_maps import saved_maps, to_reopen
 from panels.base.maps.source_picture import other_picture, swapped
+from panels.base.scripts import SCRIPTS
 from panels.patches import files as _patches_files
 from panels.patches import maps as _patches_maps
 from panels.patches import views as _patches_views
@@ -305,10 +305,10 @@ def test_other_families_answer_all_of_it_or_say_why_not(name: str, logged: Logge
 
 
 def test_the_script_asks_for_what_there_is() -> None:
-    scripts = "".join((ASSETS / "js" / f"{name}.js").read_text(encoding="utf-8") for name in PATCHES)
+    scripts = "".join(path.read_text(encoding="utf-8") for path in sorted((SCRIPTS / "patches").glob("*.js")))
     assert set(re.findall(r"kind: '(\w+)'", scripts)) == set(ANSWERS)
-    known = scripts[scripts.index("const OF = {") : scripts.index("const whatOf")]
-    assert set(re.findall(r"(\w+): \(\) =>", known)) == set(TITLES)
+    known = scripts[scripts.index("const OF = {") : scripts.index("export const whatOf")]
+    assert set(re.findall(r"^  (\w+): \(", known, re.MULTILINE)) == set(TITLES)
 
 
 # --- keeping it and taking it along ----------------------------------------------------------

@@ -1,11 +1,12 @@
 // Questions to start with, as chips. Event: ask {text}.
-const build = () => {
-  const value = props.value,
-    root = one('.fv-questions');
-  root.replaceChildren();
-  if (!value) return;
-  for (const text of value.items) root.append(button('fv-chipq', text, 'Ask this', () => trigger('ask', { text })));
-};
-watch('value', build);
-build();
-// 'ask'
+
+import { button } from '../dom/make.js';
+import { Part } from '../dom/part.js';
+
+export class Questions extends Part {
+  /** @param {{items: string[]} | null} value */
+  show(value) {
+    const items = value?.items ?? [];
+    this.replaceChildren(...items.map((text) => button('fv-chipq', text, 'Ask this', () => this.trigger('ask', { text }))));
+  }
+}

@@ -1,14 +1,15 @@
 // The file beside each picture as it entered the encoder, large, over the page. What was never seen is dark.
-const NS = 'http://www.w3.org/2000/svg';
-const shape = (tag, values) => {
-  const node = document.createElementNS(NS, tag);
-  for (const [k, v] of Object.entries(values)) node.setAttribute(k, v);
-  return node;
-};
+
+import { button, make, shape } from '../dom/make.js';
+import { Part } from '../dom/part.js';
+
+/** @typedef {{url: string, title: string, size: [number, number], seen?: [number, number, number, number][]}} Seen */
+
+/** @param {{size: [number, number], seen: [number, number, number, number][]}} view */
 const cover = ({ size: [w, h], seen }) => {
   const svg = shape('svg', { viewBox: `0 0 ${w} ${h}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' }),
-    edges = shape('g', {});
-  const mask = shape('mask', { id: 'fv-hole-' + Math.random().toString(36).slice(2) });
+    edges = shape('g'),
+    mask = shape('mask', { id: 'fv-hole-' + Math.random().toString(36).slice(2) });
   mask.append(shape('rect', { width: w, height: h, fill: '#fff' }));
   for (const [x0, y0, x1, y1] of seen) {
     mask.append(shape('rect', { x: x0, y: y0, width: x1 - x0, height: y1 - y0, fill: '#000' }));
@@ -21,47 +22,57 @@ const cover = ({ size: [w, h], seen }) => {
   svg.append(mask, shape('rect', { width: w, height: h, class: 'fv-unseen', mask: `url(#${mask.id})` }), edges);
   return svg;
 };
-const draw = (view) => {
+
+/** @param {Seen} view */
+const draw = ({ url, title, size, seen }) => {
   const figure = make('figure', 'fv-figure'),
     frame = make('div', 'fv-frame'),
     img = make('img');
-  img.src = view.url;
-  img.alt = view.title;
+  img.src = url;
+  img.alt = title;
   frame.append(img);
-  if (view.seen && view.seen.length) frame.append(cover(view));
-  figure.append(frame, make('figcaption', 'fv-quiet', view.title));
+  if (seen?.length) frame.append(cover({ size, seen }));
+  figure.append(frame, make('figcaption', 'fv-quiet', title));
   return figure;
 };
-const box = make('dialog', 'fv-saw');
-box.setAttribute('aria-label', 'What the model saw');
-document.body.append(box);
-const build = () => {
-  const value = props.value;
-  if (!value) {
-    box.close();
-    return;
-  }
-  const head = make('div', 'fv-saw-head');
-  head.append(
-    make('h2', '', 'What the model saw'),
-    button('fv-mini', 'Close', 'Close (Esc)', () => box.close()),
+
+/** @param {{file: Seen, views: Seen[]}} row */
+const sideBySide = ({ file, views }) => {
+  const row = make('div', 'fv-saw-row'),
+    left = make('div', 'fv-saw-side'),
+    right = make('div', 'fv-saw-side'),
+    all = make('div', 'fv-saw-views' + (views.length > 1 ? ' many' : ''));
+  left.append(make('h3', '', 'The file'), draw(file));
+  all.append(...views.map(draw));
+  right.append(
+    make('h3', '', views.length > 1 ? `As it entered the encoder, ${views.length} pictures` : 'As it entered the encoder'),
+    all,
   );
-  box.replaceChildren(head, make('p', 'fv-quiet', value.text));
-  for (const { file, views } of value.rows) {
-    const row = make('div', 'fv-saw-row'),
-      left = make('div', 'fv-saw-side'),
-      right = make('div', 'fv-saw-side');
-    left.append(make('h3', '', 'The file'), draw(file));
-    right.append(
-      make('h3', '', views.length > 1 ? `As it entered the encoder, ${views.length} pictures` : 'As it entered the encoder'),
-    );
-    const all = make('div', 'fv-saw-views' + (views.length > 1 ? ' many' : ''));
-    for (const view of views) all.append(draw(view));
-    right.append(all);
-    row.append(left, right);
-    box.append(row);
-  }
-  if (!box.open) box.showModal();
+  row.append(left, right);
+  return row;
 };
-watch('value', build);
-build();
+
+export class Saw extends Part {
+  #box = make('dialog', 'fv-saw');
+
+  begin() {
+    this.#box.setAttribute('aria-label', 'What the model saw');
+    this.elsewhere(this.#box);
+  }
+
+  /** @param {{text: string, rows: {file: Seen, views: Seen[]}[]} | null} value */
+  show(value) {
+    const box = this.#box;
+    if (!value) {
+      box.close();
+      return;
+    }
+    const head = make('div', 'fv-saw-head');
+    head.append(
+      make('h2', '', 'What the model saw'),
+      button('fv-mini', 'Close', 'Close (Esc)', () => box.close()),
+    );
+    box.replaceChildren(head, make('p', 'fv-quiet', value.text), ...value.rows.map(sideBySide));
+    if (!box.open) box.showModal();
+  }
+}

@@ -1,20 +1,23 @@
 // Thumbnails to choose from. Events: pick {index}, film {}.
-const build = () => {
-  const value = props.value,
-    root = one('.fv-scenes');
-  root.replaceChildren();
-  if (!value) return;
-  value.items.forEach((item, index) => {
-    const pick = button('fv-thumb', '', item.title, () => (item.film ? trigger('film', {}) : trigger('pick', { index })));
-    const img = make('img');
-    img.src = item.url;
-    img.alt = '';
-    img.loading = 'lazy';
-    pick.append(img);
-    if (item.film) pick.append(make('span', 'fv-thumb-film', 'film'));
-    root.append(pick);
-  });
-};
-watch('value', build);
-build();
-// 'pick' 'film'
+
+import { button, make } from '../dom/make.js';
+import { Part } from '../dom/part.js';
+
+export class Scenes extends Part {
+  /** @param {{items: {url: string, title: string, film: boolean}[]} | null} value */
+  show(value) {
+    const items = value?.items ?? [];
+    this.replaceChildren(
+      ...items.map(({ url, title, film }, index) => {
+        const pick = button('fv-thumb', '', title, () => (film ? this.trigger('film') : this.trigger('pick', { index }))),
+          img = make('img');
+        img.src = url;
+        img.alt = '';
+        img.loading = 'lazy';
+        pick.append(img);
+        if (film) pick.append(make('span', 'fv-thumb-film', 'film'));
+        return pick;
+      }),
+    );
+  }
+}

@@ -1,84 +1,122 @@
-// What two answers share and where they part: words, agreement, boxes on one picture.
+// What two answers share and where they part: words, and boxes on one picture.
+
+import { make, shape } from '../dom/make.js';
+import { figureTable, letterOf, part } from './parts.js';
+
+/** @typedef {{letter: string, boxes: {box: [number, number, number, number]}[]}} BoxColumn */
+/** @typedef {{x: number, y: number, end: number, node: HTMLElement}} Corner names of boxes that begin close by */
+
 const BOX_COLOURS = ['#56b4e9', '#e69f00', '#009e73', '#cc79a7'],
   TRUTH = '#ffffff';
-const boxColour = (column, i) => (column.letter === 'truth' ? TRUTH : BOX_COLOURS[i]);
-const part = (title, ...nodes) => {
-  const box = make('section', 'fv-versus-part');
-  box.append(make('h3', '', title), ...nodes);
-  return box;
-};
-const wordDiff = (pair, names) => {
+
+/**
+ * @param {{diff: [string, string, string][], a: number, b: number}} pair
+ * @param {string[]} names
+ */
+export const wordDiff = (pair, names) => {
   const box = make('div', 'fv-versus-diff');
-  for (const side of ['a', 'b']) {
+  for (const side of /** @type {const} */ (['a', 'b'])) {
     const row = make('div', 'fv-versus-diffrow'),
       text = make('div', 'fv-text');
     for (const [kind, a, b] of pair.diff) {
       const words = side === 'a' ? a : b;
       if (!words) continue;
-      const node = make(kind === 'same' ? 'span' : 'mark', kind === 'same' ? '' : 'fv-versus-other', words);
+      const node = kind === 'same' ? make('span', '', words) : make('mark', 'fv-versus-other', words);
       if (kind !== 'same') node.title = 'Only, or otherwise, in this answer';
       text.append(node, ' ');
     }
     if (!text.childNodes.length) text.append(make('span', 'fv-quiet', '(an empty answer)'));
-    row.append(make('b', 'fv-letter', names[side === 'a' ? pair.a : pair.b]), text);
+    row.append(letterOf(names[pair[side]]), text);
     box.append(row);
   }
   return box;
 };
-const boxesFigure = (boxes) => {
+
+/** Names of boxes that begin close by stand in one row above them, inside the picture. */
+class Corners {
+  /** @type {Corner[]} */
+  #all = [];
+
+  /**
+   * @param {HTMLElement} frame
+   * @param {[number, number]} size of the picture
+   */
+  constructor(frame, [w, h]) {
+    this.frame = frame;
+    this.w = w;
+    this.h = h;
+  }
+
+  /**
+   * Where the name of a box stands.
+   * @param {[number, number, number, number]} box
+   */
+  of([x, y, end]) {
+    const { w, h } = this,
+      home = this.#all.find((one) => Math.abs(one.x - x) < 0.1 * w && Math.abs(one.y - y) < 0.07 * h) || this.#more(x, y, end);
+    home.x = Math.min(home.x, x);
+    home.y = Math.min(home.y, y);
+    home.end = Math.max(home.end, end);
+    const late = home.x > 0.7 * w;
+    home.node.style.left = late ? 'auto' : `${(100 * home.x) / w}%`;
+    home.node.style.right = late ? `${100 * Math.max(0, 1 - home.end / w)}%` : 'auto';
+    home.node.style.top = `${(100 * home.y) / h}%`;
+    return home.node;
+  }
+
+  /**
+   * @param {number} x
+   * @param {number} y
+   * @param {number} end
+   */
+  #more(x, y, end) {
+    const home = { x, y, end, node: make('div', 'fv-versus-boxnames') };
+    this.#all.push(home);
+    this.frame.append(home.node);
+    return home;
+  }
+}
+
+/** @param {{url: string, size: [number, number], columns: BoxColumn[]}} boxes */
+const boxesFigure = ({ url, size, columns }) => {
   const figure = make('figure', 'fv-versus-boxes'),
     frame = make('div', 'fv-frame'),
     img = make('img'),
-    [w, h] = boxes.size,
-    all = [];
-  const svg = shape('svg', { viewBox: `0 0 ${w} ${h}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' });
-  img.src = boxes.url;
+    [w, h] = size,
+    svg = shape('svg', { viewBox: `0 0 ${w} ${h}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' }),
+    corners = new Corners(frame, size);
+  img.src = url;
   img.alt = 'The picture with the boxes of all columns';
-  img.style.aspectRatio = w / h;
-  const corners = [],
-    cornerAt = (x, y, end) => {
-      // names of boxes that begin close by stand in one row above them, inside the picture
-      let home = corners.find((one) => Math.abs(one.x - x) < 0.1 * w && Math.abs(one.y - y) < 0.07 * h);
-      if (!home) {
-        home = { x, y, end, node: make('div', 'fv-versus-boxnames') };
-        corners.push(home);
-        frame.append(home.node);
-      }
-      home.x = Math.min(home.x, x);
-      home.y = Math.min(home.y, y);
-      home.end = Math.max(home.end, end);
-      const late = home.x > 0.7 * w;
-      home.node.style.left = late ? 'auto' : `${(100 * home.x) / w}%`;
-      home.node.style.right = late ? `${100 * Math.max(0, 1 - home.end / w)}%` : 'auto';
-      home.node.style.top = `${(100 * home.y) / h}%`;
-      return home.node;
-    };
-  boxes.columns.forEach(({ boxes: found }, i) =>
-    found.forEach(({ box: [x0, y0, x1, y1] }) => {
-      const place = { x: x0, y: y0, width: x1 - x0, height: y1 - y0 };
-      const lines = [shape('rect', { ...place, class: 'fv-halo' }), shape('rect', { ...place, class: 'fv-line' })];
-      lines[1].style.stroke = boxColour(boxes.columns[i], i);
-      if (i % 2) lines[1].style.strokeDasharray = '7 4';
-      svg.append(...lines);
-      all.push(lines);
-      const at = make('span', 'fv-versus-boxname', boxes.columns[i].letter);
-      at.style.background = boxColour(boxes.columns[i], i);
-      cornerAt(x0, y0, x1).append(at);
-    }),
-  );
+  img.style.aspectRatio = String(w / h);
+  columns.forEach(({ letter, boxes }, i) => {
+    const colour = letter === 'truth' ? TRUTH : BOX_COLOURS[i];
+    for (const { box } of boxes) {
+      const [x0, y0, x1, y1] = box,
+        place = { x: x0, y: y0, width: x1 - x0, height: y1 - y0 },
+        line = shape('rect', { ...place, class: 'fv-line' }),
+        name = make('span', 'fv-versus-boxname', letter);
+      line.style.stroke = colour;
+      if (i % 2) line.style.strokeDasharray = '7 4';
+      svg.append(shape('rect', { ...place, class: 'fv-halo' }), line);
+      name.style.background = colour;
+      corners.of(box).append(name);
+    }
+  });
   frame.prepend(img);
   frame.append(svg);
   figure.append(frame);
   return figure;
 };
-const boxesPart = (boxes) => {
-  const rows = boxes.rows.map((row) => [row.of, row.what, row.a, row.b, row.iou]),
-    side = make('div', 'fv-versus-boxside');
+
+/** @param {any} boxes */
+export const boxesPart = (boxes) => {
+  const rows = boxes.rows.map((/** @type {any} */ row) => [row.of, row.what, row.a, row.b, row.iou]),
+    side = make('div', 'fv-versus-boxside'),
+    box = make('div', 'fv-versus-boxrow');
   side.append(
     figureTable([['of'], ['what'], ['first', true], ['second', true], ['IoU', true]], rows),
     make('p', 'fv-quiet', boxes.note),
   );
-  const box = make('div', 'fv-versus-boxrow');
   box.append(boxesFigure(boxes), side);
   return part('Boxes on one picture', box);
 };

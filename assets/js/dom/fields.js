@@ -1,55 +1,118 @@
 // Small form fields with their label beside them. `change` is called with the new value.
-const field = (label, control, title) => {
-  const box = make('label', 'fv-pfield'),
-    name = make('span', '', label);
-  box.append(name, control);
+
+import { make, option } from './make.js';
+
+/** @typedef {[value: string | number | null, text: string | number, why?: string]} Option `why` it cannot be chosen */
+
+/**
+ * @param {string} label
+ * @param {Node} control
+ * @param {string} [title]
+ * @param {string} [className]
+ */
+export const field = (label, control, title = '', className = 'fv-pfield') => {
+  const box = make('label', className);
+  box.append(make('span', '', label), control);
   if (title) box.title = title;
-  box.name_ = name;
   return box;
 };
-// options: [[value, text, why it cannot be chosen]]; the value null is chosen as null again.
-const pick = (label, options, value, change, title) => {
+
+/**
+ * The value null is chosen as the empty text.
+ * @param {Option[]} options
+ * @param {string | number | null} value
+ * @param {(value: string) => void} change
+ */
+export const choice = (options, value, change) => {
   const select = make('select');
   for (const [key, text, why] of options) {
-    const item = make('option', '', text);
-    item.value = key ?? '';
+    const item = option(key ?? '', text);
     item.disabled = Boolean(why);
     if (why) item.title = why;
     select.append(item);
   }
-  select.value = value ?? '';
+  select.value = String(value ?? '');
   select.addEventListener('change', () => change(select.value));
-  const box = field(label, select, title);
-  box.select = select;
-  return box;
+  return select;
 };
-// words(value) stands behind the label.
-const slide = (label, low, high, value, step, change, words) => {
-  const input = make('input'),
-    box = field('', input),
-    say = () => {
-      box.name_.textContent = words ? `${label} ${words(+input.value)}` : label;
-    };
+
+/**
+ * @param {string} label
+ * @param {Option[]} options
+ * @param {string | number | null} value
+ * @param {(value: string) => void} change
+ * @param {string} [title]
+ */
+export const pick = (label, options, value, change, title) => {
+  const select = choice(options, value, change);
+  return { node: field(label, select, title), select };
+};
+
+/**
+ * @param {number} low
+ * @param {number} high
+ * @param {number} step
+ * @param {number} value
+ * @param {(value: number) => void} change
+ */
+export const range = (low, high, step, value, change) => {
+  const input = make('input');
   Object.assign(input, { type: 'range', min: low, max: high, step, value });
+  input.addEventListener('input', () => change(+input.value));
+  return input;
+};
+
+/**
+ * A range with its label; `words(value)` stands behind it.
+ * @param {string} label
+ * @param {[low: number, high: number, step: number]} span
+ * @param {number} value
+ * @param {(value: number) => void} change
+ * @param {(value: number) => string | number} [words]
+ */
+export const slide = (label, [low, high, step], value, change, words) => {
+  const say = (/** @type {number} */ now) => {
+      name.textContent = words ? `${label} ${words(now)}` : label;
+    },
+    input = range(low, high, step, value, (now) => {
+      say(now);
+      change(now);
+    }),
+    box = field('', input),
+    name = /** @type {HTMLElement} */ (box.firstElementChild);
   input.setAttribute('aria-label', label);
-  say();
-  input.addEventListener('input', () => {
-    say();
-    change(+input.value);
-  });
+  say(+input.value);
   return box;
 };
-const tick = (label, value, change, title) => {
-  const box = make('label', 'fv-ptick'),
+
+/**
+ * @param {string} label
+ * @param {boolean} value
+ * @param {(value: boolean) => void} change
+ * @param {string} [title]
+ * @param {string} [className]
+ */
+export const tick = (label, value, change, title = '', className = 'fv-ptick') => {
+  const node = make('label', className),
     input = make('input');
   input.type = 'checkbox';
   input.checked = value;
-  box.append(input, make('span', '', label));
-  if (title) box.title = title;
+  node.append(input, make('span', '', label));
+  if (title) node.title = title;
   input.addEventListener('change', () => change(input.checked));
-  box.input = input;
-  return box;
+  return { node, input };
 };
-// [[null, "all layers"], [0, "layer 1"], ...]
-const counted = (n, name) => [[null, `all ${name}s`], ...Array.from({ length: n }, (_, i) => [i, `${name} ${i + 1}`])];
-const orNull = (text) => (text === '' ? null : +text);
+
+/**
+ * [[null, "all layers"], [0, "layer 1"], ...]
+ * @param {number} n
+ * @param {string} name
+ * @returns {Option[]}
+ */
+export const counted = (n, name) => [
+  [null, `all ${name}s`],
+  ...Array.from({ length: n }, (_, i) => /** @type {Option} */ ([i, `${name} ${i + 1}`])),
+];
+
+/** @param {string} text */
+export const orNull = (text) => (text === '' ? null : +text);

@@ -1,8 +1,25 @@
 // How far a question has come, with Stop: one line that stays until it is taken off the page.
-//   progressLine(key, text, stop, className)   -> node; `stop` ends it and is what the button does. The server function `progress` is asked
+
+import { button, make } from './make.js';
+
+const LOOK_MS = 400;
+
+/**
+ * @param {number} elapsed seconds
+ * @param {number} share
+ */
 const timeLeft = (elapsed, share) =>
   share > 0.02 && share < 1 && elapsed > 1 ? `, about ${Math.max(1, Math.round((elapsed * (1 - share)) / share))} s left` : '';
-const progressLine = (key, text, stop, className = 'fv-progress') => {
+
+/**
+ * Asks the server function `progress` about the job of this key.
+ * @param {import('./part.js').Server} server
+ * @param {string} key
+ * @param {string} text
+ * @param {() => void} stop ends the job
+ * @param {string} [className]
+ */
+export const progressLine = (server, key, text, stop, className = 'fv-progress') => {
   const row = make('div', className),
     bar = make('progress'),
     words = make('span', 'fv-quiet', text);
@@ -30,7 +47,7 @@ const progressLine = (key, text, stop, className = 'fv-progress') => {
     } catch {
       /* the next look may succeed; the question itself tells what went wrong */
     }
-    setTimeout(look, 400);
+    setTimeout(look, LOOK_MS);
   };
   setTimeout(look, 0);
   return row;

@@ -1,147 +1,239 @@
 // Heat over pictures: numbers of patches drawn over the pictures they belong to. To draw asks the server nothing.
-//
-//   heatmap(pictures, {label, raster, pick, region, hover, small, alone}) -> map; put `map.node` into the page. `pictures` is what
-//       `_overlay.pictures_view` gives: [{url, name, label, time_s, size: [w, h], views: [{box, rows, cols, name}]}]. Cells are numbered
-//       through all views of all pictures, row by row. `pick(cell)` is a click or Enter, `region(cells)` a drag,
-//       `hover(cell or -1, keys?)` where pointer or keyboard cursor is; `keys` says whether Shift was held, undefined for a pointer.
-//       `start()` is the cell that arrow keys set out from; without it, the highest. A finger scrolls the page as everywhere;
-//       where one can be used, a button under the pictures makes it draw regions instead. Over frames of a video stands
-//       what the map comes to on each (frames.js); choosing one shows it alone and tells `alone(k)`, -1 for all.
-//   map.only(k)                                 shows the k-th picture alone, -1 all
-//   map.show({scores, scale, signed, unit, opacity, smooth, fold})  paints scores [cells]; NaN where no token looks
-//   map.show({colours, tell, opacity})           paints colours [cells * 3], 0 to 1; `tell(cell)` says what one is
-//   map.mark(kind, cells)                       frames cells; kinds: 'sink', 'chosen'
-//   map.frame(boxes)                            draws [{picture, box, name}] in source pixels
-//   map.words(cell)                             -> "row 3, column 5: .0123 attention"
-const RASTER = 512,
-  SVG = 'http://www.w3.org/2000/svg';
-const shape = (tag, values) => {
-  const node = document.createElementNS(SVG, tag);
-  for (const [k, v] of Object.entries(values)) node.setAttribute(k, v);
-  return node;
-};
-const heatmap = (pictures, options = {}) => {
-  const node = make('div', 'fv-heat' + (pictures.length > 1 ? ' many' : '')),
-    side = options.raster || RASTER;
-  node.style.setProperty('--across', Math.min(4, pictures.length));
-  const cells = [],
-    marks = {};
-  let shownNow = null,
-    cursor = -1,
-    frames = [],
-    drawing = false;
-  const spots = pictures.map((picture, k) => {
-    const starts = picture.views.map((view) => {
-      const start = cells.length,
-        [x0, y0, x1, y1] = view.box,
-        cw = (x1 - x0) / view.cols,
-        ch = (y1 - y0) / view.rows;
-      for (let r = 0; r < view.rows; r++)
-        for (let c = 0; c < view.cols; c++)
-          cells.push({
-            picture: k,
-            view,
-            start,
-            row: r,
-            col: c,
-            box: [x0 + c * cw, y0 + r * ch, x0 + (c + 1) * cw, y0 + (r + 1) * ch],
-          });
-      return start;
+
+import { capital, digits } from '../dom/format.js';
+import { STEPS } from '../dom/keys.js';
+import { button, make, shape } from '../dom/make.js';
+import { frameStrip } from './frames.js';
+import { edge, rect, trim } from './heat_lines.js';
+import { HeatPointer } from './heat_pointer.js';
+import { layout, paint, tint } from './paint.js';
+
+/** @typedef {import('./paint.js').Box} Box */
+/** @typedef {import('./paint.js').View} View */
+/**
+ * A picture as `pictures_view` of panels gives it. Cells are numbered through all views of all pictures, row by row.
+ * @typedef {object} HeatPicture
+ * @property {string} url
+ * @property {string} name
+ * @property {string} label
+ * @property {number | null} time_s
+ * @property {[number, number]} size
+ * @property {View[]} views
+ */
+/** @typedef {{picture: number, view: View, start: number, row: number, col: number, box: Box}} Cell */
+/**
+ * @typedef {object} Spot one picture on the page
+ * @property {HeatPicture} picture
+ * @property {import('./paint.js').Plan} plan
+ * @property {HTMLElement} figure
+ * @property {HTMLElement} frame
+ * @property {HTMLImageElement} img
+ * @property {HTMLCanvasElement} canvas
+ * @property {SVGSVGElement} svg
+ * @property {string} caption
+ * @property {CanvasRenderingContext2D} context
+ */
+/**
+ * @typedef {object} HeatOptions
+ * @property {string} [label]
+ * @property {number} [raster] the longest side that is painted, pixels
+ * @property {boolean} [small] no words beside bars along time
+ * @property {(cell: number, event: MouseEvent | KeyboardEvent) => void} [pick] a click or Enter
+ * @property {(cells: number[], event: PointerEvent) => void} [region] a drag
+ * @property {(cell: number, keys?: {shift: boolean}) => void} [hover] where pointer or keyboard cursor is, or -1; no `keys` for a pointer
+ * @property {() => number} [start] the cell that arrow keys set out from; without it, the highest
+ * @property {(k: number) => void} [alone] a frame of a video was chosen to be seen alone, or all with -1
+ */
+/**
+ * What is painted: `scores` with their scale, or `colours`.
+ * @typedef {object} HeatValues
+ * @property {Float32Array} [scores] [cells]; NaN where no token looks
+ * @property {import('./scales.js').Scale} [scale]
+ * @property {boolean} [signed]
+ * @property {string} [unit]
+ * @property {boolean} [smooth]
+ * @property {string} [fold] 'sum', or 'highest' for what does not add up
+ * @property {Float32Array} [colours] [cells * 3], 0 to 1
+ * @property {(cell: number) => string} [tell] what a colour is
+ * @property {number} [opacity]
+ */
+
+const RASTER = 512;
+
+/**
+ * @param {HeatPicture} picture
+ * @param {number} k
+ * @param {Cell[]} cells where those of the picture are added
+ * @returns {number[]} the first cell of each view
+ */
+const addCells = (picture, k, cells) =>
+  picture.views.map((view) => {
+    const start = cells.length,
+      [x0, y0, x1, y1] = view.box,
+      cw = (x1 - x0) / view.cols,
+      ch = (y1 - y0) / view.rows;
+    for (let row = 0; row < view.rows; row++)
+      for (let col = 0; col < view.cols; col++)
+        cells.push({
+          picture: k,
+          view,
+          start,
+          row,
+          col,
+          box: [x0 + col * cw, y0 + row * ch, x0 + (col + 1) * cw, y0 + (row + 1) * ch],
+        });
+    return start;
+  });
+
+export class HeatMap {
+  /** @type {Cell[]} */
+  cells = [];
+  /** A finger draws regions instead of scrolling the page. */
+  drawing = false;
+  /** @type {object | null} what is shown, for a file of it */
+  now = null;
+  /** @type {(HeatValues & {opacity: number}) | null} */
+  #shown = null;
+  #cursor = -1;
+  #alone = -1;
+  /** @type {Record<string, number[]>} */
+  #marks = {};
+  /** @type {{picture: number, box: Box}[]} */
+  #frames = [];
+
+  /**
+   * @param {HeatPicture[]} pictures
+   * @param {HeatOptions} [options]
+   */
+  constructor(pictures, options = {}) {
+    this.pictures = pictures;
+    this.options = options;
+    this.node = make('div', 'fv-heat' + (pictures.length > 1 ? ' many' : ''));
+    this.node.style.setProperty('--across', String(Math.min(4, pictures.length)));
+    this.spots = pictures.map((picture, k) => this.#spot(picture, k));
+    this.when = frameStrip(pictures, {
+      small: options.small,
+      choose: (k) => {
+        this.only(k);
+        options.alone?.(k);
+      },
     });
-    const figure = make('figure', 'fv-heat-picture'),
+    if (this.when) {
+      this.when.node.hidden = true;
+      this.node.prepend(this.when.node);
+    }
+    this.spots.forEach((spot, k) => new HeatPointer(this, spot, k));
+    if (options.region) this.node.append(this.#drawButton());
+    this.node.tabIndex = 0;
+    this.node.setAttribute('role', 'application');
+    this.node.setAttribute('aria-roledescription', 'heat map');
+    this.node.addEventListener('keydown', (e) => this.#key(e));
+    this.node.addEventListener('blur', () => this.move(-1));
+    this.lines();
+  }
+
+  /**
+   * @param {HeatPicture} picture
+   * @param {number} k
+   * @returns {Spot}
+   */
+  #spot(picture, k) {
+    const [w, h] = picture.size,
+      starts = addCells(picture, k, this.cells),
+      plan = layout(picture, starts, this.options.raster || RASTER),
+      figure = make('figure', 'fv-heat-picture'),
       frame = make('div', 'fv-heat-frame'),
       img = make('img'),
       canvas = make('canvas'),
-      plan = layout(picture, starts, side);
+      svg = shape('svg', { viewBox: `0 0 ${w} ${h}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' });
     img.src = picture.url;
     img.alt = '';
     img.draggable = false;
     canvas.width = plan.W;
     canvas.height = plan.H;
-    frame.style.setProperty('--aspect', picture.size[0] / picture.size[1]);
-    const svg = shape('svg', {
-      viewBox: `0 0 ${picture.size[0]} ${picture.size[1]}`,
-      preserveAspectRatio: 'none',
-      'aria-hidden': 'true',
-    });
+    frame.style.setProperty('--aspect', String(w / h));
     frame.append(img, canvas, svg);
     figure.append(frame);
-    const frameOf = picture.time_s !== null,
-      called = picture.label.replace(/^./, (c) => c.toUpperCase()),
-      caption = frameOf || !picture.name ? called : `${called}: ${picture.name}`;
-    if (pictures.length > 1 || frameOf) figure.append(make('figcaption', 'fv-quiet', caption));
-    node.append(figure);
-    return { picture, plan, figure, frame, canvas, svg, caption, context: canvas.getContext('2d') };
-  });
-  let alone = -1;
-  const inView = () => spots.filter((_, k) => alone < 0 || k === alone);
-  const repaint = (some) => some.map((spot) => (shownNow.colours ? tint : paint)(spot.context, spot.plan, shownNow));
-  const when = frameStrip(pictures, {
-    small: options.small,
-    choose: (k) => {
-      map.only(k);
-      if (options.alone) options.alone(k);
-    },
-  });
-  if (when) {
-    when.node.hidden = true;
-    node.prepend(when.node);
+    const isFrame = picture.time_s !== null,
+      called = capital(picture.label),
+      caption = isFrame || !picture.name ? called : `${called}: ${picture.name}`;
+    if (this.pictures.length > 1 || isFrame) figure.append(make('figcaption', 'fv-quiet', caption));
+    this.node.append(figure);
+    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
+    return { picture, plan, figure, frame, img, canvas, svg, caption, context };
   }
-  const rect = ([x0, y0, x1, y1], kind) => [
-    shape('rect', { x: x0, y: y0, width: x1 - x0, height: y1 - y0, class: 'fv-halo' }),
-    shape('rect', { x: x0, y: y0, width: x1 - x0, height: y1 - y0, class: 'fv-line ' + kind }),
-  ];
-  // The outer edge of some cells: no line between two of them.
-  const edge = (chosen, k, [w, h], kind) => {
-    const inside = new Set(chosen),
-      path = [],
-      x = (v) => Math.max(0, Math.min(w, v)),
-      y = (v) => Math.max(0, Math.min(h, v));
-    for (const i of inside) {
-      const cell = cells[i];
-      if (!cell || cell.picture !== k) continue;
-      const {
-          view,
-          start,
-          row,
-          col,
-          box: [x0, y0, x1, y1],
-        } = cell,
-        held = (r, c) => r >= 0 && c >= 0 && r < view.rows && c < view.cols && inside.has(start + r * view.cols + c);
-      if (!held(row - 1, col)) path.push(`M${x(x0)} ${y(y0)}H${x(x1)}`);
-      if (!held(row + 1, col)) path.push(`M${x(x0)} ${y(y1)}H${x(x1)}`);
-      if (!held(row, col - 1)) path.push(`M${x(x0)} ${y(y0)}V${y(y1)}`);
-      if (!held(row, col + 1)) path.push(`M${x(x1)} ${y(y0)}V${y(y1)}`);
-    }
-    return path.length ? ['fv-halo', 'fv-line ' + kind].map((name) => shape('path', { d: path.join(''), class: name })) : [];
-  };
-  const trim = ([x0, y0, x1, y1], [w, h]) => [Math.max(0, x0), Math.max(0, y0), Math.min(w, x1), Math.min(h, y1)];
-  const lines = () =>
-    spots.forEach(({ picture, svg }, k) => {
+
+  #drawButton() {
+    const mode = button(
+      'fv-mini fv-draw',
+      'Draw a region',
+      'A finger on the picture draws a region instead of scrolling the page',
+      () => {
+        this.drawing = !this.drawing;
+        this.node.classList.toggle('drawing', this.drawing);
+        mode.setAttribute('aria-pressed', String(this.drawing));
+        mode.textContent = this.drawing ? 'End drawing' : 'Draw a region';
+      },
+    );
+    mode.setAttribute('aria-pressed', 'false');
+    return mode;
+  }
+
+  inView() {
+    return this.spots.filter((_, k) => this.#alone < 0 || k === this.#alone);
+  }
+
+  #repaint() {
+    const values = /** @type {any} */ (this.#shown);
+    for (const { context, plan } of this.inView()) (values.colours ? tint : paint)(context, plan, values);
+  }
+
+  /** Draw frames of cells and boxes anew. */
+  lines() {
+    const cursor = this.cells[this.#cursor];
+    this.spots.forEach(({ picture, svg }, k) => {
       const found = [];
       if (picture.views.length > 1) for (const view of picture.views) found.push(...rect(trim(view.box, picture.size), 'seam'));
-      for (const frame of frames) if (frame.picture === k) found.push(...rect(frame.box, 'truth'));
-      for (const [kind, chosen] of Object.entries(marks)) found.push(...edge(chosen, k, picture.size, kind));
-      if (cursor >= 0 && cells[cursor].picture === k) found.push(...rect(trim(cells[cursor].box, picture.size), 'cursor'));
+      for (const frame of this.#frames) if (frame.picture === k) found.push(...rect(frame.box, 'truth'));
+      for (const [kind, chosen] of Object.entries(this.#marks)) found.push(...edge(this.cells, chosen, k, picture.size, kind));
+      if (cursor?.picture === k) found.push(...rect(trim(cursor.box, picture.size), 'cursor'));
       svg.replaceChildren(...found);
     });
-  const where = (cell) => {
-    const { picture, view, row, col } = cells[cell],
+  }
+
+  /**
+   * @param {number} cell
+   * @returns {string} "row 3, column 5"
+   */
+  where(cell) {
+    const { picture, view, row, col } = this.cells[cell],
       parts = [];
-    if (pictures.length > 1) parts.push(pictures[picture].label);
-    if (pictures[picture].views.length > 1) parts.push(view.name);
+    if (this.pictures.length > 1) parts.push(this.pictures[picture].label);
+    if (this.pictures[picture].views.length > 1) parts.push(view.name);
     return [...parts, `row ${row + 1}, column ${col + 1}`].join(', ');
-  };
-  const words = (cell) => {
-    if (shownNow && shownNow.colours) return `${where(cell)}${shownNow.tell ? ': ' + shownNow.tell(cell) : ''}`;
-    const v = shownNow ? shownNow.scores[cell] : NaN;
-    return `${where(cell)}: ${Number.isFinite(v) ? `${digits(v)} ${shownNow.unit}` : 'no token looks here'}`;
-  };
-  const at = (k, x, y) => {
-    // the smallest cell there: a tile before the whole picture
+  }
+
+  /**
+   * @param {number} cell
+   * @returns {string} "row 3, column 5: .0123 attention"
+   */
+  words(cell) {
+    const shown = this.#shown;
+    if (shown?.colours) return `${this.where(cell)}${shown.tell ? ': ' + shown.tell(cell) : ''}`;
+    const v = shown?.scores ? shown.scores[cell] : NaN;
+    return `${this.where(cell)}: ${Number.isFinite(v) ? `${digits(v)} ${shown?.unit}` : 'no token looks here'}`;
+  }
+
+  /**
+   * The smallest cell at a place of the k-th picture, a tile before the whole picture; -1 where there is none.
+   * @param {number} k
+   * @param {number} x
+   * @param {number} y
+   */
+  at(k, x, y) {
     let best = -1,
       least = Infinity;
-    cells.forEach(({ picture, box: [x0, y0, x1, y1] }, i) => {
+    this.cells.forEach(({ picture, box: [x0, y0, x1, y1] }, i) => {
       const size = (x1 - x0) * (y1 - y0);
       if (picture === k && x >= x0 && x < x1 && y >= y0 && y < y1 && size < least) {
         best = i;
@@ -149,170 +241,118 @@ const heatmap = (pictures, options = {}) => {
       }
     });
     return best;
-  };
-  const point = (spot, e) => {
-    const box = spot.frame.getBoundingClientRect(),
-      [w, h] = spot.picture.size;
-    return [((e.clientX - box.left) / box.width) * w, ((e.clientY - box.top) / box.height) * h];
-  };
-  const move = (cell, keep) => {
-    if (cell === cursor) return;
-    cursor = cell;
-    lines();
-    if (options.hover) options.hover(cell, keep);
-  };
-  const setOut = () => (options.start ? options.start() : -1);
-  spots.forEach((spot, k) => {
-    let from = null,
-      band = null;
-    spot.frame.addEventListener('pointermove', (e) => {
-      const [x, y] = point(spot, e);
-      if (!from) {
-        move(at(k, x, y));
-        return;
-      }
-      if (e.pointerType === 'touch' && !drawing) return; // the page is being scrolled, or will be
-      if (!band && Math.hypot(e.clientX - from.px, e.clientY - from.py) > 4) band = rect([0, 0, 0, 0], 'band');
-      if (!band) return;
-      spot.frame.setPointerCapture(e.pointerId);
-      const box = { x: Math.min(x, from.x), y: Math.min(y, from.y), width: Math.abs(x - from.x), height: Math.abs(y - from.y) };
-      for (const line of band) {
-        for (const [name, v] of Object.entries(box)) line.setAttribute(name, v);
-        spot.svg.append(line);
-      }
-    });
-    spot.frame.addEventListener('pointerleave', () => {
-      if (!from) move(-1);
-    });
-    spot.frame.addEventListener('pointerdown', (e) => {
-      if (e.pointerType === 'touch') node.classList.add('touched');
-      if (e.button !== 0 || !(options.region || options.pick)) return;
-      const [x, y] = point(spot, e);
-      from = { x, y, px: e.clientX, py: e.clientY };
-      if (e.pointerType !== 'touch' && options.region) e.preventDefault();
-      node.focus({ preventScroll: true });
-    });
-    const end = (e) => {
-      if (!from) return;
-      const [x, y] = point(spot, e),
-        start = from,
-        drawn = band;
-      from = band = null;
-      lines();
-      if (!drawn || !options.region) {
-        const cell = at(k, x, y);
-        if (cell >= 0 && options.pick && e.type === 'pointerup') options.pick(cell, e);
-        return;
-      }
-      const [x0, x1] = [Math.min(x, start.x), Math.max(x, start.x)],
-        [y0, y1] = [Math.min(y, start.y), Math.max(y, start.y)];
-      const inside = [];
-      cells.forEach((cell, i) => {
-        const cx = (cell.box[0] + cell.box[2]) / 2,
-          cy = (cell.box[1] + cell.box[3]) / 2;
-        if (cell.picture === k && cx >= x0 && cx <= x1 && cy >= y0 && cy <= y1) inside.push(i);
-      });
-      options.region(inside.length ? inside : [at(k, start.x, start.y)].filter((cell) => cell >= 0), e);
-    };
-    spot.frame.addEventListener('pointerup', end);
-    spot.frame.addEventListener('pointercancel', (e) => {
-      band = null;
-      end(e);
-    });
-  });
-  if (options.region) {
-    const mode = button(
-      'fv-mini fv-draw',
-      'Draw a region',
-      'A finger on the picture draws a region instead of scrolling the page',
-      () => {
-        drawing = !drawing;
-        node.classList.toggle('drawing', drawing);
-        mode.setAttribute('aria-pressed', drawing);
-        mode.textContent = drawing ? 'End drawing' : 'Draw a region';
-      },
-    );
-    mode.setAttribute('aria-pressed', false);
-    node.append(mode);
   }
-  node.tabIndex = 0;
-  node.setAttribute('role', 'application');
-  node.setAttribute('aria-roledescription', 'heat map');
-  node.addEventListener('keydown', (e) => {
-    if (e.target !== node) return;
-    const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[e.key];
+
+  /**
+   * The cells of the k-th picture whose middle lies within a box.
+   * @param {number} k
+   * @param {Box} box
+   */
+  within(k, [x0, y0, x1, y1]) {
+    return this.cells.flatMap(({ picture, box }, i) => {
+      const cx = (box[0] + box[2]) / 2,
+        cy = (box[1] + box[3]) / 2;
+      return picture === k && cx >= x0 && cx <= x1 && cy >= y0 && cy <= y1 ? [i] : [];
+    });
+  }
+
+  /**
+   * The cell under pointer or cursor is another.
+   * @param {number} cell
+   * @param {{shift: boolean}} [keys]
+   */
+  move(cell, keys) {
+    if (cell === this.#cursor) return;
+    this.#cursor = cell;
+    this.lines();
+    this.options.hover?.(cell, keys);
+  }
+
+  /** @param {KeyboardEvent} e */
+  #key(e) {
+    if (e.target !== this.node) return;
+    const step = STEPS[e.key];
     if (step) {
-      const known = cursor < 0 ? setOut() : cursor,
-        now = known < 0 ? top() : known,
-        { view, start, row, col } = cells[now];
-      const [r, c] = known < 0 ? [row, col] : [row + step[0], col + step[1]];
-      if (r >= 0 && r < view.rows && c >= 0 && c < view.cols) move(start + r * view.cols + c, { shift: e.shiftKey });
+      const known = this.#cursor < 0 ? (this.options.start?.() ?? -1) : this.#cursor,
+        { view, start, row, col } = this.cells[known < 0 ? this.#top() : known],
+        [r, c] = known < 0 ? [row, col] : [row + step[0], col + step[1]];
+      if (r >= 0 && r < view.rows && c >= 0 && c < view.cols) this.move(start + r * view.cols + c, { shift: e.shiftKey });
       e.preventDefault();
       e.stopPropagation();
-    } else if (e.key === 'Enter' && cursor >= 0 && options.pick) {
-      options.pick(cursor, e);
+    } else if (e.key === 'Enter' && this.#cursor >= 0 && this.options.pick) {
+      this.options.pick(this.#cursor, e);
       e.preventDefault();
     }
-  });
-  node.addEventListener('blur', () => move(-1));
-  const top = () => {
-    const seen = (i) => alone < 0 || cells[i].picture === alone;
+  }
+
+  /** The highest cell of what is in view. */
+  #top() {
+    const seen = (/** @type {number} */ i) => this.#alone < 0 || this.cells[i].picture === this.#alone,
+      scores = this.#shown?.scores;
     let best = Math.max(
       0,
-      cells.findIndex((_, i) => seen(i)),
+      this.cells.findIndex((_, i) => seen(i)),
     );
-    if (shownNow && shownNow.scores)
-      shownNow.scores.forEach((v, i) => {
-        if (seen(i) && (v > shownNow.scores[best] || !Number.isFinite(shownNow.scores[best]))) best = i;
-      });
+    scores?.forEach((v, i) => {
+      if (seen(i) && (v > scores[best] || !Number.isFinite(scores[best]))) best = i;
+    });
     return best;
-  };
-  const map = {
-    node,
-    words,
-    where,
-    cells,
-    show(values) {
-      shownNow = { opacity: 0.7, smooth: false, signed: false, unit: '', fold: 'sum', ...values };
-      repaint(inView());
-      if (when) {
-        when.node.hidden = !shownNow.scores || !shownNow.unit;
-        if (!when.node.hidden) when.show(map.byPicture(), shownNow);
-      }
-      const highest = shownNow.colours ? '' : ` Highest: ${words(top())}.`;
-      node.setAttribute('aria-label', `${options.label || 'Heat map'}.${highest} Arrow keys read single patches.`);
-    },
-    byPicture() {
-      // what is shown comes to: its sum on each picture, or the highest where it does not add up
-      const sum = shownNow.fold === 'sum',
-        found = pictures.map(() => (sum ? 0 : -Infinity));
-      shownNow.scores.forEach((v, i) => {
-        const k = cells[i].picture;
-        if (v === v) found[k] = sum ? found[k] + v : Math.max(found[k], v);
-      });
-      return found.map((v) => (Number.isFinite(v) ? v : 0));
-    },
-    only(k) {
-      alone = k;
-      node.classList.toggle('alone', k >= 0);
-      spots.forEach((spot, i) => {
-        spot.figure.hidden = k >= 0 && i !== k;
-      });
-      if (when) when.mark(k);
-      if (shownNow) repaint(inView());
-    },
-    mark(kind, chosen) {
-      marks[kind] = chosen;
-      lines();
-    },
-    frame(boxes) {
-      frames = boxes;
-      lines();
-    },
-    spots,
-    inView,
-    when,
-  };
-  lines();
-  return map;
-};
+  }
+
+  /** @param {HeatValues} values */
+  show(values) {
+    const shown = { opacity: 0.7, smooth: false, signed: false, unit: '', fold: 'sum', ...values };
+    this.#shown = shown;
+    this.#repaint();
+    if (this.when) {
+      this.when.node.hidden = !shown.scores || !shown.unit;
+      if (!this.when.node.hidden) this.when.show({ ...shown, sums: this.byPicture() });
+    }
+    const highest = shown.colours ? '' : ` Highest: ${this.words(this.#top())}.`;
+    this.node.setAttribute('aria-label', `${this.options.label || 'Heat map'}.${highest} Arrow keys read single patches.`);
+  }
+
+  /** What the scores come to on each picture: their sum, or the highest where they do not add up. */
+  byPicture() {
+    const sum = this.#shown?.fold === 'sum',
+      found = this.pictures.map(() => (sum ? 0 : -Infinity));
+    this.#shown?.scores?.forEach((v, i) => {
+      const k = this.cells[i].picture;
+      if (v === v) found[k] = sum ? found[k] + v : Math.max(found[k], v);
+    });
+    return found.map((v) => (Number.isFinite(v) ? v : 0));
+  }
+
+  /**
+   * Show the k-th picture alone, all with -1.
+   * @param {number} k
+   */
+  only(k) {
+    this.#alone = k;
+    this.node.classList.toggle('alone', k >= 0);
+    this.spots.forEach((spot, i) => {
+      spot.figure.hidden = k >= 0 && i !== k;
+    });
+    this.when?.mark(k);
+    if (this.#shown) this.#repaint();
+  }
+
+  /**
+   * Frame cells.
+   * @param {string} kind 'sink' or 'chosen'
+   * @param {number[]} chosen
+   */
+  mark(kind, chosen) {
+    this.#marks[kind] = chosen;
+    this.lines();
+  }
+
+  /**
+   * Frame boxes, in pixels of the source.
+   * @param {{picture: number, box: Box}[]} boxes
+   */
+  frame(boxes) {
+    this.#frames = boxes;
+    this.lines();
+  }
+}

@@ -1,5 +1,14 @@
-// Whether the lens of this checkpoint can be believed, and a button that measures it. `lens` is {usable, text, scenes}.
-const lensNote = (lens, measure) => {
+// Whether the lens of this checkpoint can be believed, and a button that measures it.
+
+import { button, make } from '../dom/make.js';
+
+/** @typedef {{usable: boolean | null, text: string, scenes: number}} LensHealth `usable` is null where it was not measured */
+
+/**
+ * @param {LensHealth} lens
+ * @param {() => void} measure
+ */
+export const lensNote = (lens, measure) => {
   const box = make('div', 'fv-lens-health');
   box.append(make('p', lens.usable ? 'fv-quiet' : 'fv-note', lens.text));
   if (lens.usable === null)

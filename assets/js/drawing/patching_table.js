@@ -1,31 +1,18 @@
-// Activation patching between two pictures: how much of the answer each depth brings back. Tables with bars, too.
-const shareBar = (share, kind) => {
-  const node = make('span', 'fv-pbar' + (kind ? ' ' + kind : ''));
-  node.style.width = (100 * Math.max(0, Math.min(1, share))).toFixed(1) + '%';
-  return node;
-};
-const cellOf = (...nodes) => {
-  const node = make('td');
-  node.append(...nodes);
-  return node;
-};
-const table = (label, heads) => {
-  const node = make('table', 'fv-ptable'),
-    head = make('thead'),
-    row = make('tr'),
-    body = make('tbody');
-  node.setAttribute('aria-label', label);
-  for (const [text, title] of heads) {
-    const cell = make('th', '', text);
-    cell.scope = 'col';
-    if (title) cell.title = title;
-    row.append(cell);
-  }
-  head.append(row);
-  node.append(head, body);
-  return { node, body };
-};
-// Shares brought back, for each depth: the chosen patches, all others, all.
+// Activation patching between two pictures: how much of the answer each depth brings back. A table with bars.
+
+import { digits, floats } from '../dom/format.js';
+import { make } from '../dom/make.js';
+import { cellOf, shareBar, table } from '../dom/table.js';
+
+const SMALL_NATS = 0.1;
+const CAUTION =
+  'The two pictures give this answer nearly the same probability: shares of so small a difference mean little. Choose a picture that changes the answer.';
+
+/**
+ * Shares brought back, for each depth: the chosen patches, all others, all.
+ * @param {{depths: number[], named: string}} reply
+ * @param {boolean} many
+ */
 const broughtTable = (reply, many) => {
   const { node, body } = table('Share of the answer brought back, by depth', [
       ['Depth'],
@@ -45,11 +32,16 @@ const broughtTable = (reply, many) => {
   });
   return node;
 };
-// What patching came to, as nodes: the other picture, a caution where there is little to bring back, the table.
-const broughtView = (reply, many) => {
+
+/**
+ * What patching came to, as nodes: the other picture, a caution where there is little to bring back, the table.
+ * @param {any} reply
+ * @param {boolean} many patches were chosen
+ */
+export const broughtView = (reply, many) => {
   const figure = make('div', 'fv-pother'),
     img = make('img'),
-    small = Math.abs(reply.clean - reply.corrupted) < 0.1;
+    small = Math.abs(reply.clean - reply.corrupted) < SMALL_NATS;
   img.src = reply.picture.url;
   img.alt = reply.picture.name;
   figure.append(
@@ -61,7 +53,5 @@ const broughtView = (reply, many) => {
         `Blocks of ${reply.side} x ${reply.side} tokens are patched one at a time.${reply.picture.place ? ` It stands for ${reply.picture.place}; the others stay.` : ''}`,
     ),
   );
-  const caution =
-    'The two pictures give this answer nearly the same probability: shares of so small a difference mean little. Choose a picture that changes the answer.';
-  return [figure, ...(small ? [make('p', 'fv-note', caution)] : []), broughtTable(reply, many)];
+  return [figure, ...(small ? [make('p', 'fv-note', CAUTION)] : []), broughtTable(reply, many)];
 };

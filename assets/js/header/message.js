@@ -1,6 +1,10 @@
 // One sentence, or nothing.
-const build = () => {
-  element.querySelector('.fv-error, .fv-note').textContent = props.value || '';
-};
-watch('value', build);
-build();
+
+import { Part } from '../dom/part.js';
+
+export class Message extends Part {
+  /** @param {string | null} value */
+  show(value) {
+    this.one('.fv-error, .fv-note').textContent = value || '';
+  }
+}

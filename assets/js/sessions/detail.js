@@ -1,71 +1,98 @@
 // One logged turn in full, its maps, and a replay of it beside the first answer. Event: map {kind, name}.
+
+import { shown } from '../dom/format.js';
+import { button, make } from '../dom/make.js';
+import { Part } from '../dom/part.js';
+import { pictures, truthLine } from '../dom/pictures.js';
+import { copy, turnAddress } from '../dom/share.js';
+
+/** @type {Record<string, string>} */
+const WHERE = { heat: 'Attention', patches: 'Patches' };
+
+/**
+ * @param {string} title
+ * @param {Node[]} nodes
+ */
 const section = (title, ...nodes) => {
   const box = make('section');
   box.append(make('h3', '', title), ...nodes);
   return box;
 };
-const replayed = (replay) => {
+
+/** @param {{same: boolean, text: string, tokens: [string, string, boolean][]}} replay */
+const replayed = ({ same, text, tokens }) => {
   const box = make('div', 'fv-replay'),
     strip = make('div', 'fv-diff');
   box.setAttribute('role', 'status');
-  box.append(make('p', replay.same ? 'fv-good' : 'fv-error', replay.text));
-  for (const [first, second, same] of replay.tokens) {
-    const pair = make('span', 'fv-pair' + (same ? '' : ' off'));
+  box.append(make('p', same ? 'fv-good' : 'fv-error', text));
+  for (const [first, second, equal] of tokens) {
+    const pair = make('span', 'fv-pair' + (equal ? '' : ' off'));
     pair.append(make('bdi', '', shown(first)), make('bdi', '', shown(second)));
-    if (!same) pair.title = 'Differs: above the first answer, below the replay';
+    if (!equal) pair.title = 'Differs: above the first answer, below the replay';
     strip.append(pair);
   }
-  if (replay.tokens.length)
+  if (tokens.length)
     box.append(make('p', 'fv-quiet', 'Above the first answer, below the replay; what differs is underlined.'), strip);
   return box;
 };
-const build = () => {
-  const value = props.value,
-    root = one('.fv-detail');
-  root.replaceChildren();
-  if (!value) return;
-  if (value.replay) root.append(replayed(value.replay));
-  if (value.images.length) root.append(pictures(value.images));
-  for (const note of value.notes) root.append(make('p', 'fv-note', note));
-  root.append(section('Question', make('div', 'fv-text', value.question)));
-  const answer = section(
-    value.state === 'done' ? 'Answer' : `Answer (${value.state})`,
-    make('div', 'fv-text', value.answer || '(empty)'),
-  );
-  root.append(answer);
-  if (value.error) answer.append(make('div', 'fv-error', value.error));
-  if (value.truth) {
-    const truth = make('div', 'fv-truth');
-    truth.append(make('b', '', 'Truth of the drawing: '), value.truth);
-    answer.append(truth);
-  }
+
+/** @param {any} value */
+const answerSection = ({ state, answer, error, truth }) => {
+  const box = section(state === 'done' ? 'Answer' : `Answer (${state})`, make('div', 'fv-text', answer || '(empty)'));
+  if (error) box.append(make('div', 'fv-error', error));
+  if (truth) box.append(truthLine('Truth of the drawing: ', truth));
+  return box;
+};
+
+/** @param {string} run */
+const addressLine = (run) => {
   const line = make('div', 'fv-address'),
-    link = make('a', '', turnAddress(value.run));
-  link.href = link.textContent;
+    link = make('a', '', turnAddress(run));
+  link.href = turnAddress(run);
   line.append(
     button('fv-mini', 'Copy link', 'Copy the address of this turn', (e) => copy(link.href, e.currentTarget)),
     link,
   );
-  root.append(line);
-  if (value.maps && value.maps.length) {
-    const maps = make('div', 'fv-maps');
-    const where = { heat: 'Attention', patches: 'Patches' };
-    for (const { kind, name, title, note } of value.maps)
-      maps.append(
-        button('fv-mini', title, `${note ? note + '. ' : ''}Opens in ${where[kind]}`, () => trigger('map', { kind, name })),
-      );
-    root.append(section(value.maps.length === 1 ? '1 map' : `${value.maps.length} maps`, maps));
-  }
-  const facts = make('dl', 'fv-facts'),
-    more = make('details', 'fv-more');
-  more.open = build.more === true;
-  for (const [name, text] of value.facts) facts.append(make('dt', '', name), make('dd', '', text));
-  more.addEventListener('toggle', () => {
-    build.more = more.open;
-  });
-  more.append(make('summary', '', 'All that is logged'), facts);
-  root.append(more);
+  return line;
 };
-watch('value', build);
-build();
-// 'map'
+
+export class Detail extends Part {
+  /** All that is logged is shown. */
+  #open = false;
+
+  /** @param {any} value */
+  show(value) {
+    this.replaceChildren();
+    if (!value) return;
+    const { replay, images, notes, question, run, maps, facts } = value;
+    if (replay) this.append(replayed(replay));
+    if (images.length) this.append(pictures(images));
+    for (const note of notes) this.append(make('p', 'fv-note', note));
+    this.append(section('Question', make('div', 'fv-text', question)), answerSection(value), addressLine(run));
+    if (maps?.length) this.append(this.#maps(maps));
+    this.append(this.#facts(facts));
+  }
+
+  /** @param {{kind: string, name: string, title: string, note: string}[]} maps */
+  #maps(maps) {
+    const box = make('div', 'fv-maps');
+    for (const { kind, name, title, note } of maps)
+      box.append(
+        button('fv-mini', title, `${note ? note + '. ' : ''}Opens in ${WHERE[kind]}`, () => this.trigger('map', { kind, name })),
+      );
+    return section(maps.length === 1 ? '1 map' : `${maps.length} maps`, box);
+  }
+
+  /** @param {[string, string][]} facts */
+  #facts(facts) {
+    const list = make('dl', 'fv-facts'),
+      more = make('details', 'fv-more');
+    for (const [name, text] of facts) list.append(make('dt', '', name), make('dd', '', text));
+    more.open = this.#open;
+    more.addEventListener('toggle', () => {
+      this.#open = more.open;
+    });
+    more.append(make('summary', '', 'All that is logged'), list);
+    return more;
+  }
+}
