@@ -68,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(run=_evaluate)
     readme = commands.add_parser("readme", help="write the tables of README.md, docs/ and studies/README.md anew")
     readme.set_defaults(run=_readme)
+    types = commands.add_parser("types", help="write assets/js/types.d.ts anew, the types of what scripts are sent")
+    types.set_defaults(run=_types)
     return parser
 
 
@@ -129,6 +131,13 @@ def _evaluate(given: argparse.Namespace) -> int:
     from studies.training.card import evaluate_and_write
 
     evaluate_and_write(given.checkpoint, given.questions, as_json=given.json, say=print)
+    return 0
+
+
+def _types(given: argparse.Namespace) -> int:
+    from . import script_types
+
+    script_types.write()
     return 0
 
 

@@ -56,6 +56,8 @@ def test_it_runs_both_commands_with_a_browser_and_lints() -> None:
     assert "FOVEA_REQUIRE_BROWSER=1 bash -e" in RUN
     assert re.search(r"^ruff check \.$", RUN, re.MULTILINE)
     assert re.search(r"^ruff format --check \.$", RUN, re.MULTILINE)
+    for tool in ("prettier@3.10.1 --check assets/js", "typescript@5.9.3 tsc --project assets/js"):  # where npm is there
+        assert tool in RUN
     for name in re.findall(r"\.ci/[\w.]+", RUN):
         assert (ROOT / name).exists(), name
 
