@@ -72,7 +72,7 @@ class Header:
 
     def wire(self) -> None:
         bench = self.bench
-        slow = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 4}
+        slow: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 4}
         outputs = [self.chips, bench.state, bench.checkpoint]
         loads = [
             bench.checkpoint.input(self.choose, [bench.checkpoint, bench.state], outputs, **slow),

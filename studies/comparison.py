@@ -12,6 +12,7 @@ from typing import Any
 TIE, BAD = "tie", "bad"
 LETTERS = "ABCD"
 """Names of the columns, in the order shown."""
+GONE = "There is no such comparison. It may have been deleted."
 REASONS = ("correct", "sees more", "makes things up", "better located", "clearer", "shorter", "follows the question")
 """Why an answer was preferred, or not: the tags that a vote may carry."""
 FIELDS = (

@@ -24,7 +24,8 @@ from ..log import rows
 from ..log.artifacts import MEDIA_TYPE
 from ..log.cleanup import sweep
 from ..log.errors import LogError
-from ..log.history import RATER, History
+from ..log.history import History
+from ..log.turns import RATER
 from .archive import Members, open_export
 from .fields import Fields
 from .run_line import Line, read_line
@@ -60,7 +61,7 @@ def import_session(history: History, source: Path) -> str:
                 return _write(db, export)
         except BaseException:
             with suppress(LogError):
-                sweep(history.store)
+                sweep(history.store, map(_sha, (*export.images, *export.artifacts)))
             raise
 
 
@@ -148,7 +149,6 @@ def _write_run(db: Database, line: Line, run: Mapping[str, Any], export: _Export
     rows.write_chain(db, (*prompt, *answer))
     ends = {"prompt_id": prompt_id, "answer_id": answer[0].id if answer else None}
     rows.add(db, "runs", {**run, **ends})
-    rows.add(db, "run_search", {"run_id": run["id"], "question": prompt[-1].text if prompt else "", "answer": line.answer or ""})
     if line.rating is not None:
         rating = {"run_id": run["id"], "rater": RATER, "value": line.rating, "note": line.note, "rated_at": rows.now()}
         rows.add(db, "ratings", rating)

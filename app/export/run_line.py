@@ -8,6 +8,7 @@ from typing import Any, get_args
 from model.checkpoint import Attention, Checkpoint, Dtype, Quantization
 from model.errors import InputError
 from model.options import Options
+from model.prompt import Role
 
 from ..log import rows
 from ..log.artifacts import MOST_OF_A_RUN
@@ -16,7 +17,7 @@ from .fields import Fields
 STATUSES = ("done", "stopped", "failed", "running")
 UNFINISHED = "It was still running when the session was exported."
 _CHOICES = {"dtype": get_args(Dtype), "quantization": get_args(Quantization), "attention": get_args(Attention)}
-_ROLES = ("system", "user", "assistant")
+_ROLES: tuple[Role, ...] = get_args(Role)
 MAX_NAME, MAX_META = 200, 200_000
 _COUNTS = ("prompt_tokens", "reused_tokens", "visual_tokens", "cached_images", "new_tokens")
 _TIMES = ("queued_ms", "prefill_ms", "decode_ms")
@@ -31,7 +32,7 @@ class Line:
 
     run: dict[str, Any]
     checkpoint: dict[str, Any]
-    turns: tuple[tuple[str, tuple[rows.Part, ...]], ...]
+    turns: tuple[tuple[Role, tuple[rows.Part, ...]], ...]
     answer: str | None
     rating: int | None
     note: str
@@ -106,9 +107,9 @@ def _options(line: Fields) -> Options:
         raise InputError(f"{line.where}: {error}") from error
 
 
-def _turn(turn: Fields, images: dict[str, str]) -> tuple[str, tuple[rows.Part, ...]]:
-    role = turn.required("role")
-    if role not in _ROLES:
+def _turn(turn: Fields, images: dict[str, str]) -> tuple[Role, tuple[rows.Part, ...]]:
+    role = next((role for role in _ROLES if role == turn.required("role")), None)
+    if role is None:
         raise turn.wrong("role", " or ".join(_ROLES))
     parts = turn.items("parts")
     return role, tuple(part if isinstance(part, str) else _picture(Fields(part, turn.where), images) for part in parts)

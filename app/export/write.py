@@ -22,8 +22,10 @@ from model.errors import InputError
 from studies.comparison import left_out
 
 from ..log import rows
-from ..log.comparisons import VEIL
-from ..log.history import RATER, History
+from ..log.history import History
+from ..log.sealing import VEIL
+from ..log.turns import RATER
+from ..log.turns import conversation as messages_to
 from .markdown import conversation, span
 from .restore import import_session
 
@@ -157,7 +159,7 @@ def _run(
     history: History, row: Mapping[str, Any], images: Mapping[str, Mapping[str, str]], artifacts: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """A line of runs.jsonl."""
-    chain = history.messages(row["prompt_id"])
+    chain = messages_to(history.store, row["prompt_id"])
     boxes = history.store.read(
         "SELECT image_id, label, x0, y0, x1, y1, score, said FROM boxes WHERE run_id = ? ORDER BY position", [row["id"]]
     )

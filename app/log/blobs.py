@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +21,7 @@ class Blobs:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
+        self._next = secrets.randbelow(256)  # folder to be looked through by `some`
 
     def path(self, sha: str) -> Path:
         """Where the file of that sha256 is, or would be."""
@@ -59,22 +59,23 @@ class Blobs:
         """Removes the file and says how many bytes it had; 0 where it was not there."""
         return _remove(self.path(sha))
 
-    def names(self) -> Iterator[str]:
-        """The sha256 of every file."""
-        return (path.name for path in self._files() if _SHA.fullmatch(path.name))
+    def some(self, many: int) -> set[str]:
+        """The sha256 of files, in whole folders until there are so many of them, or of all; other ones the next time.
 
-    def drop_partial(self) -> None:
-        """Removes what a process that died while writing has left."""
-        for path in self._files():
-            if path.suffix == ".partial":
-                _remove(path)
-
-    def size_bytes(self) -> int:
-        """Bytes of all files together."""
-        return sum(_size(path) for path in self._files())
-
-    def _files(self) -> Iterator[Path]:
-        return (path for path in self.root.glob("??/*") if path.is_file())
+        What a process that died while writing has left there is removed.
+        """
+        found: set[str] = set()
+        folders = sorted(path for path in self.root.glob("??") if path.is_dir())
+        for at in range(len(folders)):
+            for path in folders[(self._next + at) % len(folders)].iterdir():
+                if path.suffix == ".partial":
+                    _remove(path)
+                elif _SHA.fullmatch(path.name):
+                    found.add(path.name)
+            if len(found) >= many:
+                self._next = (self._next + at + 1) % len(folders)
+                break
+        return found
 
 
 def _remove(path: Path) -> int:

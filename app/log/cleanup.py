@@ -1,13 +1,14 @@
 """Taking things out of the session log: whole runs and sessions, then whatever only they referred to.
 
-Files are removed in a second transaction, after the rows are gone: a file without a row is swept up the
-next time, a row without its file would be a loss.
+Files are removed in a second transaction, after the rows are gone: a file without a row is swept up some
+time, a row without its file would be a loss.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from sqlite_utils import Database
 
@@ -16,7 +17,10 @@ from panels.base.records import Deleted, Usage
 
 from .store import FILE, Store
 
+MOST_LOOKED_AT = 1000
+"""So many files are looked at, each time something is deleted, for those that nothing names."""
 _IDS = "(SELECT value FROM json_each(:ids))"
+_UNNAMED = "NOT EXISTS (SELECT 1 FROM images WHERE id = value) AND NOT EXISTS (SELECT 1 FROM artifacts WHERE id = value)"
 _UNANSWERED = "NOT EXISTS (SELECT 1 FROM runs WHERE group_id = comparisons.id)"
 
 
@@ -26,8 +30,8 @@ def delete_runs(store: Store, ids: list[str]) -> Deleted:
     What followed a deleted turn then follows the turn before it. Trials keep their outcome without the run.
     """
     with store.write() as db:
-        runs, messages, images = _delete(db, ids)
-    return Deleted(0, runs, messages, images, sweep(store))
+        gone = _delete(db, ids)
+    return Deleted(0, gone.runs, gone.messages, gone.images, sweep(store, gone.files))
 
 
 def delete_session(store: Store, session: str) -> Deleted:
@@ -35,10 +39,10 @@ def delete_session(store: Store, session: str) -> Deleted:
     with store.write() as db:
         if db.execute("SELECT 1 FROM sessions WHERE id = ?", [session]).fetchone() is None:
             raise InputError(f"There is no session {session!r}. It may have been deleted already.")
-        runs, messages, images = _delete(db, _column(db, "SELECT id FROM runs WHERE session_id = ?", [session]))
+        gone = _delete(db, _column(db, "SELECT id FROM runs WHERE session_id = ?", [session]))
         _drop_comparisons(db, "session_id = :session", {"session": session})
         db.execute("DELETE FROM sessions WHERE id = ?", [session])
-    return Deleted(1, runs, messages, images, sweep(store))
+    return Deleted(1, gone.runs, gone.messages, gone.images, sweep(store, gone.files))
 
 
 def drop_unasked(store: Store, comparison: str) -> None:
@@ -47,24 +51,37 @@ def drop_unasked(store: Store, comparison: str) -> None:
         _drop_comparisons(db, f"id = :id AND {_UNANSWERED}", {"id": comparison})
 
 
-def sweep(store: Store) -> int:
-    """Removes every file that no row names, and says how many bytes they had."""
+def sweep(store: Store, files: Iterable[str]) -> int:
+    """Removes those of these files that no row names; says how many bytes they had.
+
+    With them goes what a process that died has left in some of the folders: in all where there is little, else in the
+    next ones, so that a log of any size is gone through in a while.
+    """
     with store.write() as db:
-        named = set(_column(db, "SELECT id FROM images UNION SELECT id FROM artifacts"))
-        store.blobs.drop_partial()
-        return sum(store.blobs.delete(sha) for sha in list(store.blobs.names()) if sha not in named)
+        found = {*files, *store.blobs.some(MOST_LOOKED_AT)}
+        free = _column(db, f"SELECT value FROM json_each(:ids) WHERE {_UNNAMED}", {"ids": json.dumps(sorted(found))})
+        return sum(map(store.blobs.delete, free))
 
 
 def usage(store: Store) -> Usage:
-    """Counts and sizes as they are now."""
-    tables = ("sessions", "runs", "messages", "images", "trials")
-    counts = store.read("SELECT " + ", ".join(f"(SELECT count(*) FROM {table}) AS {table}" for table in tables))[0]
+    """Counts and sizes as they are now. `blob_bytes` are those of the files that rows name."""
+    totals = {row["name"]: row["value"] for row in store.read("SELECT name, value FROM totals")}
     files = [path for path in store.root.glob(f"{FILE}*") if path.is_file()]
-    return Usage(**counts, database_bytes=sum(path.stat().st_size for path in files), blob_bytes=store.blobs.size_bytes())
+    return Usage(**totals, database_bytes=sum(path.stat().st_size for path in files))
 
 
-def _delete(db: Database, ids: list[str]) -> tuple[int, int, int]:
-    """Deletes runs and says how many runs, messages and images went."""
+@dataclass(frozen=True)
+class _Gone:
+    """What a transaction deleted: how many rows, and files that perhaps nothing names any more."""
+
+    runs: int
+    messages: int
+    images: int
+    files: set[str]
+
+
+def _delete(db: Database, ids: list[str]) -> _Gone:
+    """Deletes runs with all that nothing else refers to."""
     chosen = {"ids": json.dumps(ids)}
     groups = _column(db, f"SELECT DISTINCT group_id FROM runs WHERE id IN {_IDS} AND group_id IS NOT NULL", chosen)
     ends = _column(db, f"SELECT prompt_id FROM runs WHERE id IN {_IDS}", chosen)
@@ -72,7 +89,8 @@ def _delete(db: Database, ids: list[str]) -> tuple[int, int, int]:
     marked = _column(db, f"SELECT image_id FROM boxes WHERE run_id IN {_IDS}", chosen)
     _step_back(db, "runs", "parent_run_id", chosen)
     _step_back(db, "sessions", "current_run_id", chosen)
-    for table in ("ratings", "boxes", "artifacts", "run_search"):
+    files = set(_column(db, f"SELECT id FROM artifacts WHERE run_id IN {_IDS}", chosen))
+    for table in ("ratings", "boxes", "artifacts"):
         db.execute(f"DELETE FROM {table} WHERE run_id IN {_IDS}", chosen)
     db.execute(f"UPDATE trials SET run_id = NULL WHERE run_id IN {_IDS}", chosen)
     runs = db.execute(f"DELETE FROM runs WHERE id IN {_IDS}", chosen).rowcount
@@ -82,7 +100,8 @@ def _delete(db: Database, ids: list[str]) -> tuple[int, int, int]:
         {"groups": json.dumps(groups)},
     )
     messages, pictures = _drop_messages(db, ends)
-    return runs, messages, _drop_images(db, [*marked, *pictures])
+    images = _drop_images(db, [*marked, *pictures])
+    return _Gone(runs, messages, len(images), files | images)
 
 
 def _drop_comparisons(db: Database, where: str, params: dict[str, str]) -> None:
@@ -122,9 +141,9 @@ def _drop_messages(db: Database, ends: Iterable[str | None]) -> tuple[int, set[s
     return count, pictures
 
 
-def _drop_images(db: Database, candidates: Iterable[str | None]) -> int:
-    """Deletes the rows of those pictures that nothing shows, and of their parents likewise; how many."""
-    waiting, count = [id for id in candidates if id], 0
+def _drop_images(db: Database, candidates: Iterable[str | None]) -> set[str]:
+    """Deletes the rows of those pictures that nothing shows, and of their parents likewise; their ids."""
+    waiting, gone = [id for id in candidates if id], set()
     while waiting:
         id = waiting.pop()
         free = db.execute(
@@ -135,9 +154,10 @@ def _drop_images(db: Database, candidates: Iterable[str | None]) -> int:
             {"id": id},
         ).fetchone()
         if free is not None:
-            count += db.execute("DELETE FROM images WHERE id = ?", [id]).rowcount
+            db.execute("DELETE FROM images WHERE id = ?", [id])
+            gone.add(id)
             waiting += [free[0]] if free[0] else []
-    return count
+    return gone
 
 
 def _column(db: Database, sql: str, params: list[str] | dict[str, str] | None = None) -> list[str]:

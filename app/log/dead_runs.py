@@ -29,12 +29,6 @@ def fail_dead_runs(db: Database) -> int:
     dead = [id for id, pid, host, started_at in running if not _may_live(pid, host, datetime.fromisoformat(started_at))]
     for id in dead:
         db.execute("UPDATE runs SET status = 'failed', error = ? WHERE id = ?", [ENDED, id])
-        db.execute(
-            """INSERT INTO run_search (run_id, question, answer)
-            SELECT runs.id, coalesce(messages.text, ''), '' FROM runs LEFT JOIN messages ON messages.id = runs.prompt_id
-            WHERE runs.id = ? ON CONFLICT DO NOTHING""",
-            [id],
-        )
     return len(dead)
 
 

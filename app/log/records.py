@@ -107,9 +107,6 @@ class EndRecord:
         answer = rows.chain([("assistant", (self.answer,))], prompt_id) if self.answer is not None else ()
         rows.write_chain(db, answer)
         rows.change(db, "runs", self.id, self.changes | {"answer_id": answer[0].id if answer else None})
-        question = db.execute("SELECT text FROM messages WHERE id = ?", [prompt_id]).fetchone()
-        db.execute("DELETE FROM run_search WHERE run_id = ?", [self.id])
-        rows.add(db, "run_search", {"run_id": self.id, "question": question[0] if question else "", "answer": self.answer or ""})
         if panel == "chat" and session_id:
             rows.change(db, "sessions", session_id, {"current_run_id": self.id})
 

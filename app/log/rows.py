@@ -14,7 +14,7 @@ from sqlite_utils import Database
 
 from model.checkpoint import Checkpoint
 from model.events import Alternative, Token
-from model.prompt import ImagePart, Message
+from model.prompt import ImagePart, Message, Role
 
 Part = str | dict[str, Any]
 """A part of a message in JSON: text, or {"image": sha256} with "time_s" on frames of a video."""
@@ -54,7 +54,7 @@ class MessageRow:
 
     id: str
     parent_id: str | None
-    role: str
+    role: Role
     parts: tuple[Part, ...]
 
     @property
@@ -74,7 +74,7 @@ class MessageRow:
                 add(db, "message_images", {"message_id": self.id, "position": position, "image_id": image})
 
 
-def chain(turns: Iterable[tuple[str, Sequence[Part]]], parent_id: str | None = None) -> tuple[MessageRow, ...]:
+def chain(turns: Iterable[tuple[Role, Sequence[Part]]], parent_id: str | None = None) -> tuple[MessageRow, ...]:
     """The rows of a conversation's (role, parts), each the parent of the next."""
     rows: list[MessageRow] = []
     for role, parts in turns:

@@ -97,7 +97,7 @@ def m003_search(db: Database) -> None:
             LEFT JOIN messages q ON q.id = r.prompt_id LEFT JOIN messages a ON a.id = r.answer_id
             ORDER BY r.started_at DESC""",
     )
-    db["run_search"].enable_fts(["question", "answer"], create_triggers=True, tokenize="unicode61 remove_diacritics 2")
+    db.table("run_search").enable_fts(["question", "answer"], create_triggers=True, tokenize="unicode61 remove_diacritics 2")
 
 
 @migrations()
@@ -167,6 +167,128 @@ def m007_guests(db: Database) -> None:
         "CREATE TABLE shares (run_id TEXT PRIMARY KEY REFERENCES runs(id) ON DELETE CASCADE, shared_at TEXT NOT NULL)",
     )
     _index(db, "sessions", "owner")
+
+
+@migrations()
+def m008_totals(db: Database) -> None:
+    # The list of sessions and the size of the log took longer the more was in it. What comes and goes is counted as it
+    # does, by triggers, so that whoever writes need not know.
+    _run(
+        db,
+        "ALTER TABLE sessions ADD COLUMN runs INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE sessions ADD COLUMN last_at TEXT",
+        f"UPDATE sessions SET runs = (SELECT count(*) FROM runs WHERE session_id = sessions.id), last_at = {_LAST_AT}",
+        """CREATE TRIGGER sessions_begin AFTER INSERT ON sessions WHEN new.last_at IS NULL BEGIN
+            UPDATE sessions SET last_at = started_at WHERE id = new.id; END""",
+        """CREATE TRIGGER runs_come AFTER INSERT ON runs WHEN new.session_id IS NOT NULL BEGIN
+            UPDATE sessions SET last_at = iif(runs, max(last_at, new.started_at), new.started_at), runs = runs + 1
+            WHERE id = new.session_id; END""",
+        f"""CREATE TRIGGER runs_go AFTER DELETE ON runs WHEN old.session_id IS NOT NULL BEGIN
+            UPDATE sessions SET runs = runs - 1, last_at = {_LAST_AT} WHERE id = old.session_id; END""",
+        f"""CREATE TRIGGER runs_move AFTER UPDATE OF session_id, started_at ON runs BEGIN
+            UPDATE sessions SET runs = runs - 1 WHERE id = old.session_id;
+            UPDATE sessions SET runs = runs + 1 WHERE id = new.session_id;
+            UPDATE sessions SET last_at = {_LAST_AT} WHERE id IN (old.session_id, new.session_id); END""",
+        "CREATE TABLE totals (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
+    )
+    _index(db, "sessions", "last_at")
+    _index(db, "artifacts", "id")
+    for table in ("sessions", "runs", "messages", "images", "trials"):
+        db.execute(f"INSERT INTO totals SELECT '{table}', count(*) FROM {table}")
+        _count(db, table, table, "1", "1")
+    # Bytes of the files beside the database. A file may be kept with several runs, and be a picture, too.
+    db.execute("""INSERT INTO totals SELECT 'blob_bytes', coalesce(sum(size_bytes), 0) FROM
+        (SELECT max(size_bytes) AS size_bytes FROM
+            (SELECT id, size_bytes FROM images UNION ALL SELECT id, size_bytes FROM artifacts) GROUP BY id)""")
+    bytes_of = "coalesce({row}.size_bytes, 0)"
+    _count(db, "images", "blob_bytes", bytes_of, "NOT EXISTS (SELECT 1 FROM artifacts WHERE id = {row}.id)")
+    others = "(SELECT count(*) FROM artifacts WHERE id = {row}.id) = {others}"
+    _count(db, "artifacts", "blob_bytes", bytes_of, f"NOT EXISTS (SELECT 1 FROM images WHERE id = {{row}}.id) AND {others}")
+
+
+@migrations()
+def m009_search_in_time_order(db: Database) -> None:
+    # The newest turns with a word are to be found without looking at all turns that have it. So the index is in order of
+    # time, what a search can be narrowed to is words in it, and beginnings of up to four letters are indexed themselves.
+    _run(
+        db,
+        "DROP TABLE run_search_fts",
+        "DROP TABLE run_search",
+        """CREATE TABLE run_search (
+            id INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE REFERENCES runs(id), question TEXT, answer TEXT, facets TEXT)""",
+    )
+    for (run,) in db.execute("SELECT id FROM runs ORDER BY started_at, rowid").fetchall():
+        db.execute(_SEARCHED.format(run="?"), [run])
+    _run(
+        db,
+        """CREATE VIRTUAL TABLE run_search_fts USING fts5 (question, answer, facets, content = 'run_search',
+            content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2', prefix = '1 2 3 4')""",
+        "INSERT INTO run_search_fts (run_search_fts) VALUES ('rebuild')",
+        f"CREATE TRIGGER run_search_come AFTER INSERT ON run_search BEGIN {_INDEXED}; END",
+        f"CREATE TRIGGER run_search_go AFTER DELETE ON run_search BEGIN {_UNINDEXED}; END",
+        f"CREATE TRIGGER runs_searched AFTER INSERT ON runs BEGIN {_SEARCHED.format(run='new.id')}; END",
+        f"""CREATE TRIGGER runs_searched_anew AFTER UPDATE OF status, prompt_id, answer_id, panel, checkpoint_id, session_id,
+            group_id, started_at ON runs BEGIN
+            DELETE FROM run_search WHERE run_id = new.id; {_SEARCHED.format(run="new.id")}; END""",
+        "CREATE TRIGGER runs_unsearched BEFORE DELETE ON runs BEGIN DELETE FROM run_search WHERE run_id = old.id; END",
+        # Whoever says a run's status again has it searched anew.
+        *(f"""CREATE TRIGGER ratings_{event.lower()} AFTER {event} ON ratings BEGIN
+            UPDATE runs SET status = status WHERE id = {row}.run_id; END"""
+          for event, row in (("INSERT", "new"), ("UPDATE", "new"), ("DELETE", "old"))),
+        *(f"""CREATE TRIGGER comparisons_{event} AFTER {when} ON comparisons BEGIN
+            UPDATE runs SET status = status WHERE group_id = new.id; END"""
+          for event, when in (("insert", "INSERT"), ("reveal", "UPDATE OF blind, revealed_at"))),
+    )  # fmt: skip
+    db.execute("CREATE INDEX comparisons_sealed ON comparisons (id) WHERE blind AND revealed_at IS NULL")
+
+
+_LAST_AT = "coalesce((SELECT max(started_at) FROM runs WHERE session_id = sessions.id), sessions.started_at)"
+
+_KEY = "strftime('%s', {at}) * 1000000 + CAST(substr({at}, 21, 6) AS INTEGER)"
+"""Microseconds since 1970 of a time as the log writes it."""
+_SEALED = "(SELECT {what} FROM comparisons k WHERE k.id = r.group_id AND k.blind AND k.revealed_at IS NULL)"
+_AT = f"coalesce({_SEALED.format(what='k.created_at')}, r.started_at)"
+_SESSION = "coalesce(r.session_id, (SELECT f.session_id FROM runs f WHERE f.id = r.group_id))"
+_RATING = "coalesce((SELECT value FROM ratings t WHERE t.run_id = r.id AND t.rater = 'local'), 0)"
+_FACETS = " || ' ' || ".join(
+    f"hex('{name}=' || coalesce({value}, ''))"
+    for name, value in (
+        ("panel", "r.panel"),
+        ("status", "r.status"),
+        ("session", _SESSION),
+        ("rating", _RATING),
+        ("checkpoint", f"iif({_SEALED.format(what='1')}, '', c.name)"),
+        ("checkpoint", f"iif({_SEALED.format(what='1')}, '', c.id)"),
+    )
+)
+"""What a search can be narrowed to, as words of hexadecimal digits: letters and digits alone, whatever they say.
+
+The checkpoint of a run of a sealed comparison is not among them.
+"""
+_SEARCHED = f"""INSERT INTO run_search (id, run_id, question, answer, facets)
+    SELECT iif(EXISTS (SELECT 1 FROM run_search WHERE id = key),
+            (SELECT max(id) + 1 FROM run_search WHERE id >= key AND id < key + 1000000), key),
+        run, question, answer, facets
+    FROM (SELECT {_KEY.format(at="at")} AS key, * FROM (SELECT {_AT} AS at, r.id AS run, coalesce(q.text, '') AS question,
+            coalesce(a.text, '') AS answer, {_FACETS} AS facets
+        FROM runs r LEFT JOIN checkpoints c ON c.id = r.checkpoint_id
+        LEFT JOIN messages q ON q.id = r.prompt_id LEFT JOIN messages a ON a.id = r.answer_id WHERE r.id = {{run}}))"""
+"""A run made searchable. Its place is its time in microseconds, or the next free one where others began with it."""
+_INDEXED = """INSERT INTO run_search_fts (rowid, question, answer, facets)
+    VALUES (new.id, new.question, new.answer, new.facets)"""
+_UNINDEXED = """INSERT INTO run_search_fts (run_search_fts, rowid, question, answer, facets)
+    VALUES ('delete', old.id, old.question, old.answer, old.facets)"""
+
+
+def _count(db: Database, table: str, total: str, amount: str, when: str) -> None:
+    """Triggers that keep a total while rows of a table come and go.
+
+    In `amount` and `when` `{row}` stands for the row, `{others}` for how many rows there are then of those that share its id.
+    """
+    for event, row, sign, others in (("INSERT", "new", "+", 1), ("DELETE", "old", "-", 0)):
+        change = f"UPDATE totals SET value = value {sign} {amount.format(row=row)} WHERE name = '{total}'"
+        only = when.format(row=row, others=others)
+        db.execute(f"CREATE TRIGGER {table}_{total}_{event.lower()} AFTER {event} ON {table} WHEN {only} BEGIN {change}; END")
 
 
 def _run(db: Database, *statements: str) -> None:

@@ -119,7 +119,7 @@ class Guests:
 
     def sweep(self, everything: bool = False) -> int:
         """Delete the sessions of visitors who do not want theirs kept and have left, or `everything` of theirs; how many."""
-        found = self.store.read("SELECT s.id, s.owner FROM sessions s JOIN guests g ON g.id = s.owner WHERE g.kept = 0")
+        found = self.store.read("SELECT s.id, s.owner FROM guests g CROSS JOIN sessions s ON s.owner = g.id WHERE g.kept = 0")
         gone = [row["id"] for row in found if everything or self._is_gone(row["owner"])]
         for session in gone:
             cleanup.delete_session(self.store, session)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import logging
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
@@ -28,13 +28,18 @@ log = logging.getLogger(__name__)
 MODEL_QUEUE = "model"
 """Concurrency id of every event that runs a model. They wait in the core, in order; the page shows their place."""
 MODEL_LIMIT = 8
-QUICK: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
+SILENT: dict[str, Any] = {"show_progress": "hidden", "show_progress_on": (), "api_visibility": "private"}
+"""How any event of the page is wired: Gradio shows nothing of its progress.
+
+Hidden is not enough: for every message of an event (each token, too) Gradio's page copies all that every output ever waited
+for holds, tabs with everything inside them. With nothing to show it on, it does not.
+"""
+QUICK: dict[str, Any] = {"concurrency_limit": None, **SILENT}
 """How an event is wired that only reads or writes the log."""
 MODEL: dict[str, Any] = {
     "concurrency_id": MODEL_QUEUE,
     "concurrency_limit": MODEL_LIMIT,
-    "show_progress": "hidden",
-    "api_visibility": "private",
+    **SILENT,
 }
 """How an event is wired that runs a model."""
 REPEAT_S = 0.4
@@ -91,7 +96,7 @@ class History(Protocol):
 
     @property
     def trials(self) -> TrialLog: ...
-    def sessions(self, limit: int = 100) -> Sequence[Session]: ...
+    def sessions(self, limit: int = 100, among: Collection[str] | None = None) -> Sequence[Session]: ...
     def session(self, id: str) -> Session: ...
     def new_session(self, name: str = "", client: str = "") -> str: ...
     def rename(self, session: str, name: str) -> None: ...
@@ -115,7 +120,8 @@ class History(Protocol):
     def pictures_of(self, comparison: str) -> Sequence[str]: ...
     def forget_comparison(self, comparison: str) -> None: ...
     def reveal(self, comparison: str) -> None: ...
-    def vote(self, comparison: str, outcome: str, reasons: Iterable[str] = (), waited_ms: float | None = None) -> Comparison: ...
+    def vote(self, comparison: str, outcome: str, reasons: Iterable[str] = (), waited_ms: float | None = None,
+             session: str | None = None) -> Comparison: ...  # fmt: skip
     def votes(self, session: str = "") -> Sequence[Vote]: ...
     def delete_runs(self, ids: Iterable[str]) -> Deleted: ...
     def delete_session(self, id: str) -> Deleted: ...

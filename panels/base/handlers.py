@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import wraps
 from typing import Any, Protocol
 
@@ -30,7 +30,7 @@ def event_handler(handler: Handler) -> Handler:
 
     @wraps(handler)
     def safe(self: Tab, values: Values, event: gr.EventData) -> Iterator[Values]:
-        def steps() -> Iterator[Values]:
+        def steps() -> Generator[Values]:
             yield from handler(self, found_again(self.bench, values), event)
 
         yield from guarded(steps(), self.message)

@@ -122,10 +122,9 @@ class _Comparing:
     @event_handler
     def vote(self, values: Values, event: gr.EventData) -> Iterator[Values]:
         """A vote on the comparison shown; it reveals the names."""
-        p = self.page
-        held = p.may_see(values[self.bench.state], values[p.group])
+        p, session = self.page, values[self.bench.state].session
         reasons, waited = sent(event, "reasons", list), sent(event, "waited_ms", int)
-        voted = cast_vote(self.bench, held.id, sent(event, "outcome", str), reasons, waited)
+        voted = cast_vote(self.bench, session, values[p.group], sent(event, "outcome", str), reasons, waited)
         yield {p.stage: p.shown(voted), **p.quiet()}
 
     @event_handler

@@ -17,7 +17,6 @@ from ..base.bench import MODEL_LIMIT, MODEL_QUEUE, Bench
 from ..base.endpoints import TEXTS, errors_as_sentences, images_parameter, json_parameter, picture_parameter
 from ..base.turn import read_pictures
 from .answers import Answer, answer_of
-from .page import own
 from .requests import LEAST, Asking, kind_of, settings_of, shuffled, whole_question
 from .run import Heard, run, veiled
 from .votes import FREE, cast_vote, results, votes_of
@@ -108,10 +107,9 @@ class _Endpoints:
         """
         with errors_as_sentences():
             named = self._named(session)
-            held = own(self.bench, self.bench.history.comparison(str(group or "")[:100]), named)
             if reasons is not None and not isinstance(reasons, list):
                 raise InputError(f"reasons is {str(reasons)[:40]!r}. Give a list of their names.")
-            voted = cast_vote(self.bench, held.id, str(outcome or ""), reasons or [], None)
+            voted = cast_vote(self.bench, named, str(group or "")[:100], str(outcome or ""), reasons or [], None)
             sides = [{"letter": LETTERS[i], "label": s.label, "run_id": s.run} for i, s in enumerate(voted.columns)]
             return {"group": voted.id, "outcome": voted.outcome, "reasons": list(voted.reasons), "columns": sides}
 

@@ -10,7 +10,7 @@ import gradio as gr
 
 from model import Prompt, WorkbenchError, ask
 from model.errors import InputError
-from studies.comparison import Comparison
+from studies.comparison import GONE, Comparison
 
 from ..base.bench import Bench, Opening, SessionState
 from ..base.components import PictureUrls
@@ -162,5 +162,5 @@ class ComparePage:
 def own(bench: Bench, held: Comparison, session: str) -> Comparison:
     """The comparison itself. Raises InputError on a public page for one of another session."""
     if bench.public and held.session != session:
-        raise InputError("There is no such comparison. It may have been deleted.")
+        raise InputError(GONE)
     return held

@@ -21,15 +21,11 @@ MEANING = (
 )
 
 
-def cast_vote(bench: Bench, id: str, outcome: str, reasons: Sequence[Any], waited_ms: float | None) -> Comparison:
-    """Write a vote down and reveal. Raises InputError for a comparison where a column has no answer, or for what is no vote."""
+def cast_vote(bench: Bench, session: str, id: str, outcome: str, reasons: Sequence[Any], waited_ms: float | None) -> Comparison:
+    """Write a vote down and reveal. On a public page the comparison must be of that session. Raises InputError."""
     if len(reasons) > MAX_REASONS or any(not isinstance(reason, str) for reason in reasons):
         raise InputError("Reasons are a list of their names. Choose some of those shown.")
-    held = bench.history.comparison(id)
-    rows = {row.id: row.status for row in bench.history.group(id)}
-    if any(rows.get(side.run) not in ("done", "stopped") for side in held.columns):
-        raise InputError("A column has no answer yet, or failed, so there is nothing to vote on.")
-    return bench.history.vote(id, outcome, reasons, waited_ms)
+    return bench.history.vote(id, outcome, reasons, waited_ms, session if bench.public else None)
 
 
 def votes_of(bench: Bench, session: str, kind: str = "", blind: bool = False) -> list[Vote]:

@@ -109,7 +109,7 @@ class _Sessions:
         known = {c.name for c in self.bench.builtin} | {_wanted(checkpoint)} - {""}
         names = {row.checkpoint for row in rows if not row.sealed} | known
         kinds = {row.panel for row in rows} | {*PANELS, _wanted(panel)} - {""}
-        sessions = {session.id: session for session in history.sessions(1000)}
+        sessions = {session.id: session for session in history.sessions(LIMIT, {row.session for row in rows})}
         return {
             self.found.list: {
                 "rows": run_lines(rows, sessions),

@@ -313,7 +313,8 @@ class TestDeleting:
         with history.store.write() as db:
             db["boxes"].insert({"run_id": "a", "position": 0, "image_id": blue.id, "x0": 1.0})
             for run_id, data in (("a", b"numbers"), ("b", b"kept")):
-                db["artifacts"].insert({"run_id": run_id, "kind": "trace", "name": "x", "id": history.store.blobs.put(data)})
+                kept = {"id": history.store.blobs.put(data), "size_bytes": len(data)}
+                db["artifacts"].insert({"run_id": run_id, "kind": "trace", "name": "x", **kept})
         before = history.usage()
         gone = history.delete_session("a")
         assert (gone.sessions, gone.runs, gone.messages, gone.images) == (1, 1, 2, 1)

@@ -11,10 +11,10 @@ from store_fixtures import rows, says, turn
 
 from app.log import schema
 from app.log.history import History
-from app.log.store import Store
+from app.log.store import FILE, Store
 
 TABLES = {
-    "sessions": "id started_at ended_at name app_version client current_run_id settings owner",
+    "sessions": "id started_at ended_at name app_version client current_run_id settings owner runs last_at",
     "checkpoints": "id name family source revision device dtype quantization attention parameters spec first_seen_at weights",
     "images": "id media_type width height size_bytes source parent_id box time_s",
     "messages": "id parent_id role text parts",
@@ -31,7 +31,8 @@ TABLES = {
     "votes": "comparison_id rater outcome reasons blind waited_ms voted_at",
     "studies": "id name config created_at app_version",
     "trials": "study_id key checkpoint_id condition item status run_id output scores error attempts updated_at",
-    "run_search": "id run_id question answer",
+    "run_search": "id run_id question answer facets",
+    "totals": "name value",
     "run_list": "id started_at panel checkpoint question answer status visual_tokens new_tokens model_ms group_id",
 }
 
@@ -48,6 +49,49 @@ def test_an_older_log_keeps_its_rows_and_gains_what_is_new(tmp_path, before):
     assert turn(store, *follow_up, session="s") in [run.id for run in history.search("how old")]
     assert rows(tmp_path, "PRAGMA foreign_key_check") == []
     assert rows(tmp_path, "PRAGMA integrity_check") == [("ok",)]
+    store.close()
+
+
+@pytest.mark.parametrize("before", NAMES[1:])
+def test_an_older_log_is_counted_and_searched_as_a_new_one(tmp_path, before):
+    old_log(tmp_path, before)
+    store = Store(tmp_path)
+    history = History(store)
+    session = history.session("s")
+    assert (session.runs, session.last_at) == (4, "2025-01-01T00:04:00+00:00")
+    usage = history.usage()
+    assert (usage.sessions, usage.runs, usage.messages, usage.images, usage.trials) == (1, 4, 5, 0, 0)
+    assert [run.id for run in history.search(limit=2)] == ["again", "fork"]
+    assert [run.id for run in history.search("black", rating=1, panel="chat", checkpoint="tiny")] == ["second"]
+    assert [run.id for run in history.search(since="2025-01-01 00:02", until="2025-01-01 00:03")] == ["fork", "second"]
+    history.delete_runs(["again"])
+    assert (history.session("s").runs, history.session("s").last_at) == (3, "2025-01-01T00:03:00+00:00")
+    assert [run.id for run in history.search("cat")] == ["first"]
+    assert rows(tmp_path, "SELECT count(*) FROM run_search") == [(3,)]
+    with store.write() as db:
+        db.execute("INSERT INTO run_search_fts (run_search_fts, rank) VALUES ('integrity-check', 1)")
+    store.close()
+
+
+def test_files_of_an_older_log_are_weighed_once(tmp_path):
+    """One that is a picture and kept with two runs, one kept with two, one of no known size."""
+    old_log(tmp_path, "m008_totals")
+    db = sqlite3.connect(tmp_path / FILE)
+    both = "bb" * 32
+    db.execute("INSERT INTO images (id, size_bytes) VALUES (?, 100), ('unknown', NULL)", [both])
+    for run in ("first", "second"):
+        for name, id, size in (("a", both, 100), ("b", "22" * 32, 7)):
+            values = [run, name, id, size]
+            db.execute("INSERT INTO artifacts (run_id, kind, name, id, size_bytes) VALUES (?, 'map', ?, ?, ?)", values)
+    db.commit()
+    db.close()
+    store = Store(tmp_path)
+    history = History(store)
+    assert history.usage().blob_bytes == 107
+    history.delete_runs(["first"])
+    assert history.usage().blob_bytes == 107
+    history.delete_runs(["second"])
+    assert history.usage().blob_bytes == 100, "the picture is in the log even so"
     store.close()
 
 

@@ -460,8 +460,15 @@ class TestBlobs:
         assert store.blobs.put(b"defg") == hashlib.sha256(b"defg").hexdigest()
         assert (store.root / "blobs" / sha[:2] / sha).read_bytes() == b"abc"
         assert sha in store.blobs
-        assert store.blobs.size_bytes() == 7
-        assert len(list(store.blobs.names())) == 2
+        assert store.blobs.some(10) == {hashlib.sha256(data).hexdigest() for data in (b"abc", b"defg")}
+        assert sum(path.stat().st_size for path in (store.root / "blobs").rglob("*") if path.is_file()) == 7
+
+    def test_files_are_looked_through_folder_by_folder_and_all_in_the_end(self, store):
+        every = {store.blobs.put(bytes([number])) for number in range(40)}
+        found = [store.blobs.some(10) for _ in range(8)]
+        assert all(10 <= len(some) <= 13 for some in found), "whole folders"
+        assert set().union(*found) == every
+        assert found[0] != found[1]
 
     def test_a_file_cut_off_is_written_again(self, store):
         sha = store.blobs.put(b"abc")

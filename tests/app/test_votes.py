@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import threading
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from PIL import Image
 from store_fixtures import OTHER, TINY, begin, picture, rows, says, turn
 
 from app.export.write import export_zip, import_session
+from app.log.comparisons import FINAL
 from app.log.history import History
 from app.log.store import Store
 from app.public.guest_log import GuestLog
@@ -84,6 +87,67 @@ def test_on_an_open_comparison_the_last_vote_counts_and_a_blind_one_is_final(his
     with pytest.raises(InputError, match="It stays as it is"):
         history.vote(blind.id, "B")
     assert [(vote.outcome, vote.blind) for vote in history.votes()] == [("B", False), ("A", True)]
+
+
+@pytest.mark.parametrize("blind", [True, False])
+def test_of_votes_that_race_one_counts(tmp_path: Path, blind: bool) -> None:
+    """From threads with a log each, as several programs on one folder have: on a blind comparison all others are refused."""
+    first = Store(tmp_path / "data")
+    made = compared(History(first), blind)
+    gate, outcomes = threading.Barrier(8), ["A", "B", "tie", "bad"] * 2
+
+    def cast(outcome: str) -> str:
+        store = Store(tmp_path / "data")
+        try:
+            gate.wait(60)
+            return History(store).vote(made.id, outcome).outcome
+        except InputError as error:
+            return str(error)
+        finally:
+            store.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        said = list(pool.map(cast, outcomes))
+    [vote] = History(first).votes()
+    if blind:
+        assert sorted(said)[:7] == [FINAL] * 7
+        assert [word for word in said if word != FINAL] == [vote.outcome]
+    else:
+        assert said == outcomes, "the last one counts"
+    assert vote.blind is blind
+    assert len(rows(tmp_path / "data", "SELECT * FROM votes")) == 1
+    first.close()
+
+
+def test_a_column_without_an_answer_cannot_be_voted_on(history: History) -> None:
+    made = blind_of_sizes(history)
+    with pytest.raises(InputError, match="A column has no answer yet"):
+        history.vote(made.id, "A")
+    history.store.finish(CallEnd(made.columns[0].run, "failed", error="Memory ran out."))
+    with pytest.raises(InputError, match="or failed"):
+        history.vote(made.id, "A")
+    assert history.votes() == []
+    assert history.comparison(made.id).sealed, "a vote that is refused reveals nothing"
+
+
+def test_a_vote_reads_the_comparison_once(history: History) -> None:
+    made = compared(history)
+    said: list[str] = []
+    history.store.db.conn.set_trace_callback(said.append)
+    history.vote(made.id, "A")
+    history.store.db.conn.set_trace_callback(None)
+    reads = [sql for sql in said if sql.lstrip().startswith("SELECT") and "comparisons k" in sql]
+    assert len(reads) == 1
+    assert said.index("BEGIN IMMEDIATE") < said.index(reads[0]) < said.index("COMMIT")
+
+
+def test_a_vote_may_be_bound_to_a_session(history: History) -> None:
+    made = compared(history, session="mine")
+    for other in ("", "theirs"):
+        with pytest.raises(InputError, match="no such comparison"):
+            history.vote(made.id, "A", session=other)
+    assert history.votes() == []
+    assert history.vote(made.id, "A", session="mine").outcome == "A"
 
 
 def test_a_vote_after_revealing_is_not_a_blind_one(history: History) -> None:

@@ -209,7 +209,7 @@ def test_a_column_that_fails_says_why_and_the_others_go_on(table: Table, tmp_pat
     assert [bool(column["error"]) for column in view["columns"]] == [False, True, True]
     assert "nothing to vote on" in view["vote"]["why"]
     with pytest.raises(InputError, match="nothing to vote on"):
-        cast_vote(table.bench, held.id, "A", [], None)
+        cast_vote(table.bench, table.session, held.id, "A", [], None)
 
 
 def test_closing_stops_every_column(table: Table, endless: Path) -> None:
@@ -267,7 +267,7 @@ def test_what_a_blind_comparison_sends_has_no_name_until_the_vote(table: Table) 
         assert secret not in told
     assert held.sealed
     assert {key for view in sent for column in view["columns"] for key, value in column.items() if value} <= {"letter", "text"}
-    voted = cast_vote(table.bench, held.id, "A", ["correct"], 10)
+    voted = cast_vote(table.bench, table.session, held.id, "A", ["correct"], 10)
     view = table.view(voted)
     assert {column["name"] for column in view["columns"]} == {TINY, STAGE}
     assert view["vote"]["can"] is False
@@ -396,7 +396,7 @@ def test_before_a_blind_vote_there_is_no_heat_and_none_is_logged(table: Table) -
     assert "waits for its vote" in heat_of_two(table, heat_asked(held))["error"]
     count = "SELECT count(*) AS n FROM artifacts a JOIN runs r ON r.id = a.run_id WHERE a.kind = 'heat' AND r.group_id = ?"
     assert table.store.read(count, [held.id]) == [{"n": 0}]
-    cast_vote(table.bench, held.id, "tie", [], None)
+    cast_vote(table.bench, table.session, held.id, "tie", [], None)
     assert heat_of_two(table, heat_asked(held))["error"] == ""
     assert table.store.read(count, [held.id]) == [{"n": 2}]
 
@@ -446,7 +446,7 @@ def test_votes_are_counted_with_intervals_and_by_kind(tmp_path: Path) -> None:
     table = Table(tmp_path)
     for outcome in ("A", "A", "B", "tie"):
         held, _ = table.compare(question=STAR)
-        cast_vote(table.bench, held.id, outcome, ["correct"], None)
+        cast_vote(table.bench, table.session, held.id, outcome, ["correct"], None)
     view = votes_view(table.bench, table.session, "")
     assert view["names"][0][:4] == [TINY, "2", "1", "1"]
     assert view["names"][0][4].startswith("0.67 [0.21, 0.94]")  # Wilson, 2 of 3
