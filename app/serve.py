@@ -19,13 +19,14 @@ from gradio.exceptions import ServerFailedToStartError
 from starlette.middleware import Middleware
 
 from model import Checkpoint, Core, WorkbenchError, parse_spec
+from model.running.tasks import Here, Slot
 
 from . import zerogpu as zero
 from .log.history import History
 from .log.store import Store
 from .page_files import Compressed, PageFiles
 from .public.guests import Guests
-from .public.rate_limit import Door, Limits, PublicCore, address_here
+from .public.rate_limit import Limits, RateLimiter, TimedSlot, address_here
 from .public.request_filter import Gate
 from .settings import Settings
 from .shell import STYLES, build_demo, theme
@@ -53,9 +54,7 @@ def serve(settings: Settings) -> None:
 def open_demo(settings: Settings) -> tuple[gr.Blocks, Core]:
     """The page and its core, checkpoints loaded. One that cannot be loaded is told of and left out, if another can."""
     history = History(Store(settings.data if settings.log else _forgotten(), settings.journal))
-    core, lender = PublicCore(history.store) if settings.public else Core(history.store), zero.prepare()
-    if isinstance(core, PublicCore):
-        core.door = Door(Limits(), address_here)
+    core, lender = Core(history.store), zero.prepare()
     core.pool.tests_later = lender is not None
     loaded: list[Checkpoint] = []
     troubles: list[WorkbenchError] = []
@@ -71,8 +70,13 @@ def open_demo(settings: Settings) -> tuple[gr.Blocks, Core]:
         raise WorkbenchError("\nfovea: ".join(map(str, troubles)) or "No checkpoint was named. Give one with --checkpoint.")
     for trouble in troubles:
         print(f"fovea: {trouble}", file=sys.stderr)
+    slot: Slot = Here(core.pool)
     if lender is not None:  # every fork inherits what is placed now
-        core.slot, core.pool.fixed = zero.LentSlot(core.pool, lender), zero.FIXED
+        slot, core.pool.fixed = zero.LentSlot(core.pool, lender), zero.FIXED
+    if settings.public:
+        limits = Limits()
+        slot, core.admission = TimedSlot(slot, limits.seconds), RateLimiter(limits, address_here).admit
+    core.slot_of = lambda checkpoint: slot
     guests = _swept(Guests(history.store)) if settings.public else None
     return build_demo(core, history, loaded, guests, settings.log), core
 

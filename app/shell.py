@@ -21,7 +21,7 @@ from .log.history import History
 from .public.guest_log import GuestLog
 from .public.guest_view import GuestStrip
 from .public.guests import Guests
-from .public.rate_limit import PublicCore
+from .public.rate_limit import Limits
 
 STYLES = sorted((Path(__file__).resolve().parent.parent / "assets" / "css").glob("*.css"))
 MAX_ID, MAX_WHAT = 100, 300
@@ -59,8 +59,8 @@ def build_demo(
         core, history, builtin, visitors is not None, lambda: history.store.trouble, exporter(history), importer(history)
     )
     bench.offered = tuple(checkpoints)
-    if isinstance(core, PublicCore):
-        bench.longest = min(bench.longest, core.door.limits.new_tokens)
+    if visitors is not None:
+        bench.longest = min(bench.longest, Limits().new_tokens)
     guests = _apart(bench, history, visitors) if visitors is not None else None
     with gr.Blocks(title="Fovea", fill_width=True, analytics_enabled=False) as demo:
         bench.state = gr.State(SessionState(checkpoint=checkpoints[0].spec), time_to_live=24 * 3600)

@@ -15,16 +15,18 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.sharedctypes import RawArray
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # `prepare` has to run before torch is imported
+    from model.checkpoint import Checkpoint
+    from model.events import Loading, Queued, Waiting
     from model.generation.vlm import FastPaths
     from model.running.pool import Pool
     from model.running.tasks import Task
-    from model.running.worker import Emit
+    from model.running.worker import Emit, Worker
 
 log = logging.getLogger(__name__)
 VARIABLE = "SPACES_ZERO_GPU"
@@ -66,7 +68,7 @@ class LentSlot:
     """Runs each task in a process that `spaces` forks and gives a GPU. Built once, after the checkpoints are placed."""
 
     def __init__(self, pool: Pool, spaces: Any) -> None:
-        self._pool = pool
+        self.pool = pool
         self._stops = RawArray("b", FLAGS)
         self._jobs = 0
         self._lent = spaces.GPU(duration=gpu_s)(self._function())
@@ -76,6 +78,14 @@ class LentSlot:
             yield from self._inside(task, flag)
 
         return work
+
+    @property
+    def worker(self) -> Worker:
+        return self.pool.worker
+
+    def load(self, checkpoint: Checkpoint) -> Generator[Loading | Queued | Waiting, None, None]:
+        """Only what is loaded already: `pool.fixed` refuses others. Raises CheckpointError."""
+        return self.pool.load(checkpoint)
 
     def run(self, task: Task, emit: Emit, stop: threading.Event) -> None:
         """In the parent, on its model thread. Raises what the task raises, and WorkbenchError where no GPU was lent."""
@@ -110,7 +120,7 @@ class LentSlot:
             raise raised.error
         if done is None:
             raise WorkbenchError("The GPU's process ended before the job did. Ask again.")
-        for vlm in self._pool.values():
+        for vlm in self.pool.values():
             vlm.fast = done.tested.get(vlm.checkpoint.id, vlm.fast)
 
     def _pass_on(self, stop: threading.Event, over: threading.Event, flag: int) -> None:
@@ -128,8 +138,8 @@ class LentSlot:
 
         out: queue.SimpleQueue[Any] = queue.SimpleQueue()
         stop, begun, late, answered = threading.Event(), time.monotonic(), False, False
-        untested = [vlm for vlm in self._pool.values() if not vlm.fast.tested]
-        worker = threading.Thread(target=_work, args=(task, self._pool, out, stop), name="model", daemon=True)
+        untested = [vlm for vlm in self.pool.values() if not vlm.fast.tested]
+        worker = threading.Thread(target=_work, args=(task, self.pool, out, stop), name="model", daemon=True)
         worker.start()
         while True:
             late = late or time.monotonic() - begun > task.gpu_s - SPARE_S

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, TypeVar
 
@@ -28,10 +28,14 @@ from .running.call_record import CallRecord
 from .running.pool import CheckpointStatus, Pool
 from .running.round_robin import Column, ColumnEvent
 from .running.side_by_side import ColumnFailed, SideBySide
-from .running.tasks import AnswerTask, ExamineTask, ForceTask, Here, LookTask, ScoreTask, SeenPrompt, Slot, Task
-from .running.worker import Emit, Worker
+from .running.tasks import ExamineTask, ForceTask, Here, LookTask, ScoreTask, SeenPrompt, Slot, Task, load_on
+from .running.worker import Worker
 
 T = TypeVar("T")
+
+
+Admission = Callable[[Sequence[tuple[Prompt, Options | None]]], AbstractContextManager[None]]
+"""Entered with the prompts of a call before anything else is done for it, left when the call is over. Raises to refuse it."""
 
 
 class Core:
@@ -41,8 +45,11 @@ class Core:
         self.worker = Worker()
         self.recorder: Recorder = recorder or NullRecorder()
         self.pool = Pool(self.worker, lambda loaded: self.recorder.loaded(loaded))
-        self.slot: Slot = Here(self.pool)
-        """Where model work runs; `app.zerogpu` puts another in its place."""
+        here = Here(self.pool)
+        self.slot_of: Callable[[Checkpoint], Slot] = lambda checkpoint: here
+        """Where the work of a checkpoint runs. `app` puts a lent GPU or a time limit in its place."""
+        self.admission: Admission = lambda calls: nullcontext()
+        """Which calls may run. A public page puts its limits in its place."""
         self._running: dict[str, Callable[[], None]] = {}
         """How to end what runs, by the id of a run or of a group of them."""
 
@@ -51,13 +58,13 @@ class Core:
         """Features of pictures, over all checkpoints."""
         return self.pool.encoder_cache
 
-    def load(self, checkpoint: Checkpoint) -> Iterator[Loading | Queued | Waiting]:
+    def load(self, checkpoint: Checkpoint) -> Generator[Loading | Queued | Waiting, None, None]:
         """Load a checkpoint, telling each step. Already loaded: nothing happens.
 
         Others are unloaded, least recently used first, where memory is short. Raises CheckpointError;
         what was loaded before stays and answers.
         """
-        return self.pool.load(checkpoint)
+        return self.slot_of(checkpoint).load(checkpoint)
 
     def unload(self, checkpoint: Checkpoint) -> bool:
         """Free a checkpoint's memory. False where it was not loaded. Waits for a running answer to end."""
@@ -93,7 +100,7 @@ class Core:
         session: str = "",
         group: str = "",
         run_id: str = "",
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, None]:
         """Answer a prompt as a stream of events; the checkpoint is loaded if it is not.
 
         The last event is a Finished, stopped or not. Closing the iterator stops the model within one layer's
@@ -103,22 +110,8 @@ class Core:
         options = options or Options()
         call = CallStart(run_id or new_id(), checkpoint, prompt, options, panel, session, group)
         record, stop = CallRecord(self.recorder, call), threading.Event()
-        task = AnswerTask(checkpoint, call.run_id, prompt, options, session)
-
-        def job(emit: Emit, stop: threading.Event) -> None:
-            def relay(event: Event) -> None:
-                record.events.append(event)
-                emit(event)
-
-            record.dequeued()
-            self.slot.run(task, relay, stop)
-
-        with record.open(), self._stoppable({call.run_id: stop.set}):
-            yield from self._loading(checkpoint, stop)
-            yield from self.worker.stream(job, stop)
-            if record.finished is None:  # stopped before its turn
-                record.events.append(Finished(call.run_id, "", "stopped", 0, 0.0))
-                yield record.events[-1]
+        with self.admission([(prompt, options)]), record.open(), self._stoppable({call.run_id: stop.set}):
+            yield from record.answered(self.slot_of(checkpoint), session, stop)
 
     @contextmanager
     def _stoppable(self, stops: Mapping[str, Callable[[], None]]) -> Iterator[None]:
@@ -129,14 +122,6 @@ class Core:
         finally:
             for name in stops:
                 self._running.pop(name, None)
-
-    def _loading(self, checkpoint: Checkpoint, stop: threading.Event) -> Iterator[Event]:
-        """The steps of loading, until they are done or somebody wants to stop."""
-        with closing(self.load(checkpoint)) as steps:
-            for step in steps:
-                yield step
-                if stop.is_set():
-                    return
 
     def stop(self, run_id: str) -> bool:
         """End a running answer; its events end with a Finished that holds what was said. False where none runs.
@@ -150,7 +135,7 @@ class Core:
 
     def side_by_side(
         self, columns: Sequence[Column], *, panel: str = "python", session: str = "", group: str = ""
-    ) -> Iterator[ColumnEvent | ColumnFailed]:
+    ) -> Generator[ColumnEvent | ColumnFailed, None, None]:
         """Answer several prompts at once, one step each in turn; checkpoints are loaded if they are not.
 
         Each answer equals what the column would give alone. A column ends with a Finished or a ColumnFailed, the others go on.
@@ -158,8 +143,9 @@ class Core:
         recorded as a run of its own under the same group, a new one where none is given.
         """
         group = group or new_id()
-        call = SideBySide(columns, self.pool, self.worker, self.slot, self.recorder, panel=panel, session=session, group=group)
-        with self._stoppable({group: call.stop, **call.stops}):
+        call = SideBySide(columns, self.slot_of, self.recorder, panel=panel, session=session, group=group)
+        admitted = self.admission([(column.prompt, column.options) for column in columns])
+        with admitted, self._stoppable({group: call.stop, **call.stops}):
             yield from call.events()
 
     def answer(
@@ -178,27 +164,26 @@ class Core:
         self, checkpoint: Checkpoint, prompts: Sequence[Prompt], answers: Sequence[Sequence[str]]
     ) -> list[scoring.Scores]:
         """Log-likelihoods of each prompt's own answers, all at once over the prefix the prompts share."""
-        return self._found(checkpoint, ScoreTask(checkpoint, tuple(prompts), tuple(map(tuple, answers))))
+        return self._found(checkpoint, ScoreTask(checkpoint, tuple(prompts), tuple(map(tuple, answers))), prompts)
 
     def forced(self, checkpoint: Checkpoint, prompt: Prompt, answer: str) -> np.ndarray:
         """Whether each token of an answer is the most likely one after the true tokens before it. bool [tokens]."""
-        return self._found(checkpoint, ForceTask(checkpoint, prompt, answer))
+        return self._found(checkpoint, ForceTask(checkpoint, prompt, answer), [prompt])
 
     def examine(
         self, checkpoint: Checkpoint, prompt: Prompt, answer: str | Sequence[int], work: Callable[[Subject, Run], T]
-    ) -> Iterator[Event | Share | Found[T]]:
+    ) -> Generator[Event | Share | Found[T], None, None]:
         """Some work on an answer, given as text or as token ids: Share as it goes on, Found with its value at the end.
 
         Closing the iterator ends the work at its next step, and then there is no Found. `work` and its value pickle:
         a function of a module with `functools.partial`, arrays instead of tensors (see `tasks`). Raises WorkbenchError
         where `next` is called.
         """
-        stop, task = (
-            threading.Event(),
-            ExamineTask(checkpoint, prompt, answer if isinstance(answer, str) else tuple(answer), work),
-        )
-        yield from self._loading(checkpoint, stop)
-        yield from self.worker.stream(partial(self.slot.run, task), stop)
+        task = ExamineTask(checkpoint, prompt, answer if isinstance(answer, str) else tuple(answer), work)
+        slot, stop = self.slot_of(checkpoint), threading.Event()
+        with self.admission([(prompt, None)]):
+            yield from load_on(slot, checkpoint, stop)
+            yield from slot.worker.stream(partial(slot.run, task), stop)
 
     def examined(
         self, checkpoint: Checkpoint, prompt: Prompt, answer: str | Sequence[int], work: Callable[[Subject, Run], T]
@@ -209,14 +194,16 @@ class Core:
 
     def look(self, checkpoint: Checkpoint, prompt: Prompt) -> SeenPrompt:
         """What the model sees of a prompt, without running it."""
-        return self._found(checkpoint, LookTask(checkpoint, prompt))
+        return self._found(checkpoint, LookTask(checkpoint, prompt), [prompt])
 
-    def _found(self, checkpoint: Checkpoint, task: Task) -> Any:
+    def _found(self, checkpoint: Checkpoint, task: Task, prompts: Sequence[Prompt]) -> Any:
         """The value of a task, waited for; the checkpoint is loaded first if need be."""
-        for _ in self.load(checkpoint):
-            pass
         said: list[Any] = []
-        self.worker.call(lambda: self.slot.run(task, said.append, threading.Event()))
+        slot = self.slot_of(checkpoint)
+        with self.admission([(prompt, None) for prompt in prompts]):
+            for _ in slot.load(checkpoint):
+                pass
+            slot.worker.call(lambda: slot.run(task, said.append, threading.Event()))
         return next(event.value for event in said if isinstance(event, Found))
 
     def vlm(self, checkpoint: Checkpoint) -> VisionLanguageModel:

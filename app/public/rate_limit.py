@@ -1,7 +1,7 @@
-"""What a visitor of a public page may have of the model: how often, how much at once, how long.
+"""Limits of a public page on calls of the model: how often, how many at once, how large, how long.
 
-Whoever asks is known by the address the request came from. A proxy of the host's own names it last in
-X-Forwarded-For; what stands before that anybody may have written.
+A visitor is known by the address the request came from. A proxy of the host's own names it last in X-Forwarded-For;
+anybody may have written what stands before that.
 """
 
 from __future__ import annotations
@@ -10,20 +10,21 @@ import ipaddress
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from gradio.context import LocalContext
 
-from model import Checkpoint, Core, Options, Prompt, WorkbenchError
+from model import Checkpoint, ColumnEvent, Finished, Loading, Options, Prompt, Queued, Waiting, WorkbenchError
 from model.errors import InputError, OptionsError
-from model.events import Encoded, Share, Token
-from model.running.round_robin import ColumnEvent
+from model.events import Found
+from model.running.pool import Pool
+from model.running.tasks import Slot, Task
+from model.running.worker import Emit, Worker
 
 MOST_ADDRESSES = 10_000
-_BEGUN = (Encoded, Share, Token)
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class _Visits:
     running: int = 0
 
 
-class Door:
-    """Lets calls in. Used from many threads."""
+class RateLimiter:
+    """Admits calls of a core within the limits. Used from many threads."""
 
     def __init__(self, limits: Limits, address: Callable[[], str], clock: Callable[[], float] = time.monotonic) -> None:
         self.limits, self._address, self._clock = limits, address, clock
@@ -55,8 +56,16 @@ class Door:
         self._lock = threading.Lock()
 
     @contextmanager
+    def admit(self, calls: Sequence[tuple[Prompt, Options | None]]) -> Iterator[None]:
+        """An admission for `Core`: these calls run while it is open. Raises WorkbenchError where one is too large or too many."""
+        for prompt, options in calls:
+            self.check(prompt, options)
+        with self.entered(len(calls)):
+            yield
+
+    @contextmanager
     def entered(self, calls: int = 1) -> Iterator[None]:
-        """Within it so many calls run. Raises WorkbenchError where this address has had its share."""
+        """While open so many calls run. Raises WorkbenchError where this address has used up its calls."""
         address = self._address()
         self._enter(address, calls)
         try:
@@ -97,47 +106,45 @@ class Door:
             raise InputError(f"A picture has {max(sizes) / 1e6:.0f} megapixels; {most}. Scale it down.")
 
 
-class PublicCore(Core):
-    """A core whose calls go through a door. `door` is set before it is used."""
+@dataclass(frozen=True)
+class TimedSlot:
+    """A slot whose tasks are stopped after so many seconds: an answer keeps what it has, other work fails with a sentence."""
 
-    door: Door
+    inner: Slot
+    seconds: float
 
-    def generate(self, checkpoint: Checkpoint, prompt: Prompt, options: Options | None = None, **more: Any) -> Iterator[Any]:
-        self.door.check(prompt, options or Options())
-        with self.door.entered(), closing(super().generate(checkpoint, prompt, options, **more)) as events:
-            yield from self._timed(events, lambda: self.stop(more.get("run_id", "")))
+    @property
+    def worker(self) -> Worker:
+        return self.inner.worker
 
-    def side_by_side(self, columns: Sequence[Any], **more: Any) -> Iterator[Any]:
-        for column in columns:
-            self.door.check(column.prompt, column.options)
-        with self.door.entered(len(columns)), closing(super().side_by_side(columns, **more)) as events:
-            yield from self._timed(events, lambda: self.stop(more.get("group", "")))
+    @property
+    def pool(self) -> Pool | None:
+        return self.inner.pool
 
-    def examine(self, checkpoint: Checkpoint, prompt: Prompt, answer: Any, work: Any) -> Iterator[Any]:
-        self.door.check(prompt)
-        with self.door.entered(), closing(super().examine(checkpoint, prompt, answer, work)) as events:
-            yield from self._timed(events, self._too_long)
+    def load(self, checkpoint: Checkpoint) -> Generator[Loading | Queued | Waiting, None, None]:
+        return self.inner.load(checkpoint)
 
-    def _found(self, checkpoint: Checkpoint, task: Any) -> Any:
-        with self.door.entered():
-            return super()._found(checkpoint, task)
+    def run(self, task: Task, emit: Emit, stop: threading.Event) -> None:
+        late, answered = threading.Event(), False
 
-    def _timed(self, events: Iterator[Any], end: Callable[[], Any]) -> Iterator[Any]:
-        """The events of a call, which is ended when the model has worked on it for too long."""
-        begun: float | None = None
-        ended = False
-        for event in events:
-            said = event.event if isinstance(event, ColumnEvent) else event
-            if begun is None and isinstance(said, _BEGUN):
-                begun = time.monotonic()
-            if begun is not None and not ended and time.monotonic() - begun > self.door.limits.seconds:
-                ended = True
-                end()
-            yield event
+        def relay(event: Any) -> None:
+            nonlocal answered
+            answered = answered or isinstance(event.event if isinstance(event, ColumnEvent) else event, (Finished, Found))
+            emit(event)
 
-    def _too_long(self) -> None:
-        most = f"{self.door.limits.seconds:.0f} s a visitor has here"
-        raise WorkbenchError(f"This takes longer than the {most}. Choose a quicker method.")
+        def end() -> None:
+            late.set()
+            stop.set()
+
+        timer = threading.Timer(self.seconds, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            self.inner.run(task, relay, stop)
+        finally:
+            timer.cancel()
+        if late.is_set() and not answered:
+            raise WorkbenchError(f"This takes longer than the {self.seconds:.0f} s a visitor has here. Choose a quicker method.")
 
 
 def address_here() -> str:

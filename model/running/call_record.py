@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 from ..errors import WorkbenchError
 from ..events import Encoded, Event, Finished, Prefilled, Token
 from ..recorder import CallEnd, CallStart, Recorder, Status
+from .tasks import AnswerTask, Slot, load_on
+from .worker import Emit
 
 
 class CallRecord:
@@ -42,6 +45,28 @@ class CallRecord:
             self.end("failed", f"{type(unknown).__name__}: {unknown}")
             raise
         self.end("done")
+
+    def answered(self, slot: Slot, conversation: str, stop: threading.Event) -> Generator[Event, None, None]:
+        """Answer the prompt in a slot, loading its checkpoint if need be; the last event is a Finished, stopped or not.
+
+        `conversation` names the chat whose earlier keys and values may be reused; empty for none.
+        """
+        call = self.call
+        task = AnswerTask(call.checkpoint, call.run_id, call.prompt, call.options, conversation)
+
+        def job(emit: Emit, stop: threading.Event) -> None:
+            def relay(event: Event) -> None:
+                self.events.append(event)
+                emit(event)
+
+            self.dequeued()
+            slot.run(task, relay, stop)
+
+        yield from load_on(slot, call.checkpoint, stop)
+        yield from slot.worker.stream(job, stop)
+        if self.finished is None:  # stopped before its turn
+            self.events.append(Finished(call.run_id, "", "stopped", 0, 0.0))
+            yield self.events[-1]
 
     def dequeued(self) -> None:
         """The call has left the queue."""

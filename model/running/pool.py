@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import torch
@@ -61,7 +61,7 @@ class Pool:
 
     def __init__(self, worker: Worker, loaded: Callable[[Loaded], None]) -> None:
         self.encoder_cache = EncoderCache()
-        self._worker, self._tell = worker, loaded
+        self.worker, self._tell = worker, loaded
         self._vlms: dict[str, VisionLanguageModel] = {}
         """Replaced, never changed, so that whoever reads it on another thread has a whole one."""
         self._threads = torch.get_num_threads()
@@ -70,7 +70,7 @@ class Pool:
         self.fixed = ""
         """Why no other checkpoint may come or go; empty where any may."""
 
-    def load(self, checkpoint: Checkpoint) -> Iterator[Loading | Queued | Waiting]:
+    def load(self, checkpoint: Checkpoint) -> Generator[Loading | Queued | Waiting, None, None]:
         """Load a checkpoint, telling each step. Already loaded: nothing happens.
 
         Files are found and fetched on the caller's thread, so that answers go on. Raises CheckpointError;
@@ -83,9 +83,9 @@ class Pool:
                 yield step
                 continue
             # Reading weights cannot be broken off, so nobody waits for it who has left.
-            yield from self._worker.stream(lambda emit, stop, fetched=step: self.read(fetched, emit), drain_s=0.0)
+            yield from self.worker.stream(lambda emit, stop, fetched=step: self.read(fetched, emit), drain_s=0.0)
 
-    def fetch(self, checkpoint: Checkpoint) -> Iterator[Loading | Fetched]:
+    def fetch(self, checkpoint: Checkpoint) -> Generator[Loading | Fetched, None, None]:
         """Find a checkpoint's files and fetch them if need be. Not on the model thread. Raises CheckpointError."""
         if self.fixed:
             raise CheckpointError(self.fixed)

@@ -1,11 +1,12 @@
 """Several prompts answered at once, side by side: their columns, the events of each, and the record of each.
 
-Checkpoints that are not loaded are fetched on threads of their own while loaded columns answer. On the model thread the
-columns take turns in a `RoundRobin`.
+Columns of one slot take turns in a `RoundRobin`; checkpoints that are not loaded are fetched meanwhile, on threads of their
+own. A column whose checkpoint runs elsewhere is answered on a thread of its own.
 """
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import queue
 import threading
@@ -13,14 +14,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+from ..checkpoint import Checkpoint
 from ..events import Event, Finished, Queued, Token, Waiting
 from ..recorder import CallStart, Recorder, Status, new_id
 from .call_record import CallRecord
 from .pool import Fetched, Pool
 from .round_robin import Column, ColumnError, ColumnEvent, ColumnStarted, Feed, QueuedColumn, RoundRobin, column_error
 from .tasks import Slot
-from .worker import HEARTBEAT_S, Emit, Worker
+from .worker import HEARTBEAT_S, Emit
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +51,7 @@ class SideBySide:
     def __init__(
         self,
         columns: Sequence[Column],
-        pool: Pool,
-        worker: Worker,
-        slot: Slot,
+        slot_of: Callable[[Checkpoint], Slot],
         recorder: Recorder,
         *,
         panel: str,
@@ -58,7 +59,6 @@ class SideBySide:
         group: str,
     ) -> None:
         self._asked_at = time.perf_counter()
-        self._pool, self._worker, self._slot = pool, worker, slot
         calls = [CallStart(c.run_id or new_id(), c.checkpoint, c.prompt, c.options, panel, session, group) for c in columns]
         assert len({call.run_id for call in calls}) == len(columns), "each column is a run of its own"
         self.columns = [
@@ -69,6 +69,9 @@ class SideBySide:
         """Columns that have not ended. Belongs to the thread that iterates."""
         self._feed = Feed({i: column.stop for i, column in enumerate(self.columns)})
         self._notes: queue.SimpleQueue[ColumnEvent | ColumnError | None] = queue.SimpleQueue()
+        self._slots = [slot_of(column.checkpoint) for column in columns]
+        self._shared = next((slot for slot in self._slots if slot.pool is not None), None)
+        """The slot in which columns take turns. Those of any other slot are answered each on a thread of its own."""
 
     @property
     def stops(self) -> dict[str, Callable[[], None]]:
@@ -94,8 +97,14 @@ class SideBySide:
 
     def _prepare(self) -> None:
         """Loaded checkpoints answer at once; the others are fetched meanwhile, each once."""
-        queued = [column.queued for column in self.columns]
-        loaded = [one for one in queued if one.column.checkpoint in self._pool]
+        for column, slot in zip(self.columns, self._slots, strict=True):
+            if slot is not self._shared and self._feed.claim(column.queued.index):
+                self._begin_thread(self._answer_alone, column, slot)
+        if self._shared is None or self._shared.pool is None:
+            return
+        pool = self._shared.pool
+        queued = [one.queued for one, slot in zip(self.columns, self._slots, strict=True) if slot is self._shared]
+        loaded = [one for one in queued if one.column.checkpoint in pool]
         if loaded:
             self._feed.put(loaded)
         absent: dict[str, list[QueuedColumn]] = {}
@@ -103,12 +112,27 @@ class SideBySide:
             if one not in loaded:
                 absent.setdefault(one.column.checkpoint.id, []).append(one)
         for group in absent.values():
-            threading.Thread(target=self._fetch, args=(group,), name="fetch", daemon=True).start()
+            self._begin_thread(self._fetch, pool, group)
 
-    def _fetch(self, queued: list[QueuedColumn]) -> None:
+    def _begin_thread(self, work: Callable[..., None], *given: Any) -> None:
+        """Run on a thread of its own, in the context of whoever asked."""
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(work, *given), name="column", daemon=True).start()
+
+    def _answer_alone(self, column: RunningColumn, slot: Slot) -> None:
+        """Answer a column in a slot that it does not share."""
+        index = column.queued.index
+        try:
+            with closing(column.record.answered(slot, column.queued.column.session, column.stop)) as events:
+                for event in events:
+                    self._notes.put(ColumnEvent(index, event))
+        except Exception as error:
+            self._notes.put(column_error(index, error))
+
+    def _fetch(self, pool: Pool, queued: list[QueuedColumn]) -> None:
         """Fetch the checkpoint of these columns."""
         try:
-            with closing(self._pool.fetch(queued[0].column.checkpoint)) as steps:
+            with closing(pool.fetch(queued[0].column.checkpoint)) as steps:
                 for step in steps:
                     if all(self.columns[one.index].stop.is_set() for one in queued):
                         return
@@ -131,7 +155,9 @@ class SideBySide:
         yield from self._stopped()
 
     def _answer(self) -> Iterator[ColumnEvent | ColumnFailed]:
-        """Events while columns answer, until those that are ready have ended."""
+        """Events while columns take turns, until those that are ready have ended."""
+        assert self._shared is not None, "the feed is filled for a shared slot alone"
+        slot = self._shared
         checkpoints = frozenset(column.queued.column.checkpoint.id for column in self.columns)
         task = RoundRobin(self._feed.take(), checkpoints, self._feed)
 
@@ -145,12 +171,12 @@ class SideBySide:
                 emit(told)
 
             try:
-                self._slot.run(task, relay, stop)
+                slot.run(task, relay, stop)
             except Exception as error:  # no GPU was lent, for instance: its columns fail, the others go on
                 for index in sorted(self._feed.claimed | {one.index for one in task.first[0]}):
                     relay(column_error(index, error))
 
-        stream = self._worker.stream(job)
+        stream = slot.worker.stream(job)
         try:
             for event in stream:
                 while not self._notes.empty():

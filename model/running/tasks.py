@@ -8,13 +8,13 @@ back (`app.zerogpu`). Elsewhere `Here` runs the same task in this process, so th
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from ..checkpoint import Checkpoint
-from ..events import Found, Share
+from ..events import Found, Loading, Queued, Share, Waiting
 from ..families.base import SeenPicture
 from ..generation import scoring
 from ..generation.hooks import Interrupted
@@ -25,7 +25,7 @@ from ..options import Options
 from ..progress import Run
 from ..prompt import Prompt
 from .pool import Pool
-from .worker import Emit
+from .worker import Emit, Worker
 
 Work = Callable[[Subject, Run], Any]
 """Work on an answer: a module's function, its other arguments bound by `functools.partial`, since a lambda does not pickle."""
@@ -40,9 +40,23 @@ class Task(Protocol):
 
 
 class Slot(Protocol):
-    """Where tasks run. Called on the model thread, one at a time; errors of the task are raised."""
+    """A place where tasks run: this process, a lent GPU, a second device, an endpoint.
 
-    def run(self, task: Task, emit: Emit, stop: threading.Event) -> None: ...
+    `worker` is the thread that calls `run`, one task at a time. `pool` holds the checkpoints in memory; None where the place
+    keeps them elsewhere, and then its answers do not take turns with others in one task.
+    """
+
+    @property
+    def worker(self) -> Worker: ...
+
+    @property
+    def pool(self) -> Pool | None: ...
+
+    def load(self, checkpoint: Checkpoint) -> Generator[Loading | Queued | Waiting, None, None]:
+        """Make a checkpoint ready, telling each step. Not on the worker. Raises CheckpointError."""
+
+    def run(self, task: Task, emit: Emit, stop: threading.Event) -> None:
+        """Run a task. On the worker. Errors of the task are raised."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +65,24 @@ class Here:
 
     pool: Pool
 
+    @property
+    def worker(self) -> Worker:
+        return self.pool.worker
+
+    def load(self, checkpoint: Checkpoint) -> Generator[Loading | Queued | Waiting, None, None]:
+        return self.pool.load(checkpoint)
+
     def run(self, task: Task, emit: Emit, stop: threading.Event) -> None:
         task(self.pool, emit, stop)
+
+
+def load_on(slot: Slot, checkpoint: Checkpoint, stop: threading.Event) -> Generator[Loading | Queued | Waiting, None, None]:
+    """The steps of making a checkpoint ready in a slot, until it is or `stop` is set."""
+    with closing(slot.load(checkpoint)) as steps:
+        for step in steps:
+            yield step
+            if stop.is_set():
+                return
 
 
 @dataclass(frozen=True)

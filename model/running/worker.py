@@ -11,7 +11,7 @@ import contextvars
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -45,7 +45,7 @@ class Worker:
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
         self._thread.start()
 
-    def stream(self, job: Job, stop: threading.Event | None = None, *, drain_s: float = DRAIN_S) -> Iterator[Any]:
+    def stream(self, job: Job, stop: threading.Event | None = None, *, drain_s: float = DRAIN_S) -> Generator[Any, None, None]:
         """Events of a job, as it emits them. Queued and Waiting are added while nothing else comes.
 
         `stop` ends the job early when it is set, from any thread; what it still emits is passed on. A job

@@ -23,13 +23,17 @@ from app.log.history import History
 from app.log.store import Store
 from app.public.guest_log import GuestLog
 from app.public.guests import Guests
-from app.public.rate_limit import Door, Limits, address_of
+from app.public.rate_limit import Limits, RateLimiter, TimedSlot, address_of
 from app.public.request_filter import MOST_BODY_BYTES
 from app.serve import launch
 from app.settings import Settings
 from app.shell import build_demo
-from model import Core, Options, WorkbenchError, ask, from_image, parse_spec
+from model import Column, ColumnEvent, Core, Finished, Options, WorkbenchError, ask, from_image, open_core, parse_spec
 from model.errors import InputError
+from model.generation.hooks import Interrupted
+from model.internals.subject import Subject
+from model.progress import Run
+from model.running.tasks import Here
 from panels.base import settings as _settings
 from panels.base.bench import Bench, SessionState
 from studies.world.files import to_png
@@ -529,41 +533,51 @@ class TestModel:
         assert got(public, "gradio_api/app_id")[0] == 200
 
 
-class TestDoor:
+class TestRateLimiter:
     @staticmethod
-    def door(now: list[float], **limits: Any) -> Door:
-        return Door(Limits(**limits), lambda: "1.2.3.4", lambda: now[0])
+    def limiter(now: list[float], **limits: Any) -> RateLimiter:
+        return RateLimiter(Limits(**limits), lambda: "1.2.3.4", lambda: now[0])
 
     def test_so_many_calls_in_so_long(self) -> None:
         now = [0.0]
-        door = self.door(now, calls=3, within_s=30.0)
+        limiter = self.limiter(now, calls=3, within_s=30.0)
         for _ in range(3):
-            with door.entered():
+            with limiter.entered():
                 pass
-        with pytest.raises(WorkbenchError, match=r"more than 3 calls in 30 s\. Try again in 10 s\."), door.entered():
+        with pytest.raises(WorkbenchError, match=r"more than 3 calls in 30 s\. Try again in 10 s\."), limiter.entered():
             pass
         now[0] = 10.1
-        with door.entered():
+        with limiter.entered():
             pass
-        with pytest.raises(WorkbenchError), door.entered():
+        with pytest.raises(WorkbenchError), limiter.entered():
             pass
 
     def test_what_is_refused_does_not_count_as_running(self) -> None:
-        door = self.door([0.0], at_once=1)
-        with door.entered():
+        limiter = self.limiter([0.0], at_once=1)
+        with limiter.entered():
             for _ in range(3):
-                with pytest.raises(WorkbenchError, match="1 of your calls"), door.entered():
+                with pytest.raises(WorkbenchError, match="1 of your calls"), limiter.entered():
                     pass
-        with door.entered():
+        with limiter.entered():
             pass
 
     def test_pictures_and_length(self) -> None:
-        door = self.door([0.0], pixels=1000, pictures=1, new_tokens=8)
+        limiter = self.limiter([0.0], pixels=1000, pictures=1, new_tokens=8)
         small, large = from_image(Image.new("RGB", (20, 20))), from_image(Image.new("RGB", (40, 40)))
-        door.check(ask("x", small), Options(8))
+        limiter.check(ask("x", small), Options(8))
         for prompt, options in ((ask("x", large), Options(8)), (ask("x", small, small), Options(8)), (ask("x"), Options(9))):
             with pytest.raises(WorkbenchError):
-                door.check(prompt, options)
+                limiter.check(prompt, options)
+
+    def test_a_call_is_checked_before_it_counts(self) -> None:
+        limiter = self.limiter([0.0], calls=2, pictures=0)
+        small = from_image(Image.new("RGB", (20, 20)))
+        with pytest.raises(InputError), limiter.admit([(ask("x", small), None)]):
+            pass
+        with limiter.admit([(ask("x"), Options()), (ask("y"), None)]):
+            pass
+        with pytest.raises(WorkbenchError, match="more than 2 calls"), limiter.admit([(ask("x"), None)]):
+            pass
 
     @pytest.mark.parametrize(
         ("peer", "forwarded", "address"),
@@ -578,6 +592,43 @@ class TestDoor:
     )
     def test_an_address_is_the_last_that_is_not_the_hosts_own(self, peer: str, forwarded: str, address: str) -> None:
         assert address_of(peer, forwarded) == address
+
+
+def until_stopped(subject: Subject, run: Run) -> str:
+    """Work that ends when it is told to."""
+    if run.stop.wait(20):
+        raise Interrupted
+    return "never stopped"
+
+
+class TestTimedSlot:
+    @pytest.fixture
+    def core(self, endless: Path) -> Core:
+        core = open_core(str(endless))
+        slot = TimedSlot(Here(core.pool), 1.0)
+        core.slot_of = lambda checkpoint: slot
+        return core
+
+    def test_an_answer_that_takes_too_long_ends_with_what_it_has(self, core: Core, endless: Path) -> None:
+        finished = core.answer("Hello?", checkpoint=str(endless), options=Options(4000))
+        assert finished.reason == "stopped"
+        assert finished.new_tokens < 4000
+
+    def test_columns_that_take_too_long_end_too(self, core: Core, endless: Path) -> None:
+        columns = [Column(parse_spec(str(endless)), ask("Hello?"), Options(4000)) for _ in range(2)]
+        events = list(core.side_by_side(columns))
+        last = [one.event for one in events if isinstance(one, ColumnEvent) and isinstance(one.event, Finished)]
+        assert [one.reason for one in last] == ["stopped"] * 2
+
+    def test_other_work_that_takes_too_long_fails_with_a_sentence(self, core: Core, endless: Path) -> None:
+        with pytest.raises(WorkbenchError, match="longer than the 1 s a visitor has here"):
+            core.examined(parse_spec(str(endless)), ask("Hello?"), "Yes", until_stopped)
+
+    def test_what_is_quick_enough_is_not_touched(self, core: Core, endless: Path) -> None:
+        slot = TimedSlot(Here(core.pool), 60.0)
+        core.slot_of = lambda checkpoint: slot
+        assert core.answer("Hello?", checkpoint=str(endless), options=Options(2)).reason == "length"
+        assert core.score(parse_spec(str(endless)), ask("Hello?"), ["Yes", "No"]).total.shape == (2,)
 
 
 class Page:

@@ -67,7 +67,8 @@ def lent(lender: ModuleType, endless: Path, bed: Bed) -> Core:
     for spec in (bed.spec(TINY), bed.spec(SMALL), parse_spec(str(endless))):
         for _ in core.load(spec):
             pass
-    core.slot = LentSlot(core.pool, lender)
+    slot = LentSlot(core.pool, lender)
+    core.slot_of = lambda checkpoint: slot
     core.pool.fixed = FIXED
     return core
 
@@ -225,7 +226,8 @@ def test_short_cuts_are_tested_in_the_first_job_and_the_parent_hears_of_it(lende
     core.pool.tests_later = True
     for _ in core.load(spec):
         pass
-    core.slot = LentSlot(core.pool, lender)
+    slot = LentSlot(core.pool, lender)
+    core.slot_of = lambda checkpoint: slot
     assert not core.vlm(spec).fast.tested
     assert core.answer("What color is the heart?", picture).text == "pink"
     found, wanted = core.vlm(spec).fast, bed.vlm(TINY).fast

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import inspect
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,17 @@ from bed import Bed
 from fakes import finished, picture, tokens
 
 from model import open_core
-from model.checkpoint import parse_spec
+from model.checkpoint import Checkpoint, parse_spec
 from model.core import Core
-from model.errors import BrokenCheckpoint, CheckpointError, NotAVisionLanguageModel, OutOfMemory, PromptError, TooBig
+from model.errors import (
+    BrokenCheckpoint,
+    CheckpointError,
+    NotAVisionLanguageModel,
+    OutOfMemory,
+    PromptError,
+    TooBig,
+    WorkbenchError,
+)
 from model.events import Encoded, Finished, Loading, Prefilled, Queued, Token, Waiting
 from model.families.base import Capability
 from model.generation.vlm import VisionLanguageModel
@@ -28,6 +38,8 @@ from model.loading import load as loading
 from model.options import Options
 from model.prompt import Message, Prompt, ask
 from model.running import pool
+from model.running.round_robin import Column
+from model.running.tasks import Here
 
 SHORT = Options(max_new_tokens=3)
 QUESTION = ask("Is there a red circle?", picture(0))
@@ -470,3 +482,57 @@ def test_a_built_in_checkpoint_answers(bed: Bed) -> None:
     assert isinstance(vlm, VisionLanguageModel)
     answer = bed.core.answer("What color is the circle?", picture(3), checkpoint="tiny-llava", options=Options(max_new_tokens=8))
     assert answer.new_tokens > 0
+
+
+# --- what may run ------------------------------------------------------------------------------
+
+CALLS = {
+    "answer": lambda core, spec: core.answer("Hello?", checkpoint=spec),
+    "examine": lambda core, spec: list(core.examine(spec, ask("Hello?"), "Yes", lambda subject, run: None)),
+    "examined": lambda core, spec: core.examined(spec, ask("Hello?"), "Yes", lambda subject, run: None),
+    "forced": lambda core, spec: core.forced(spec, ask("Hello?"), "Yes"),
+    "generate": lambda core, spec: list(core.generate(spec, ask("Hello?"))),
+    "look": lambda core, spec: core.look(spec, ask("Hello?")),
+    "score": lambda core, spec: core.score(spec, ask("Hello?"), ["Yes"]),
+    "score_many": lambda core, spec: core.score_many(spec, [ask("Hello?")] * 2, [["Yes"]] * 2),
+    "side_by_side": lambda core, spec: list(core.side_by_side([Column(spec, ask("Hello?"))] * 2)),
+}
+"""Every public way to the model, by its name."""
+NO_MODEL = {"capabilities", "family", "is_loaded", "load", "loaded", "stop", "unload", "vlm"}
+"""Methods that give the model nothing to do."""
+
+
+def test_every_public_way_to_the_model_asks_for_admission_before_anything_else(own_bed: Bed) -> None:
+    public = {name for name, _ in inspect.getmembers(Core, inspect.isfunction) if not name.startswith("_")}
+    assert public - NO_MODEL == set(CALLS), "a new method says here whether it runs the model"
+    counted: list[int] = []
+
+    @contextmanager
+    def refusing(calls: Sequence[tuple[Prompt, Options | None]]) -> Iterator[None]:
+        counted.append(len(calls))
+        raise WorkbenchError("No more of you.")
+        yield
+
+    own_bed.core.admission = refusing
+    for name, call in CALLS.items():
+        with pytest.raises(WorkbenchError, match="No more of you"):
+            call(own_bed.core, own_bed.spec("llava_clip"))
+        assert counted.pop() == (2 if name in ("score_many", "side_by_side") else 1), name
+    assert own_bed.recorder.starts == []
+    assert own_bed.core.loaded() == []
+
+
+def test_work_runs_where_its_checkpoint_says(own_bed: Bed, bed: Bed) -> None:
+    there, ran = Here(bed.core.pool), []
+    spec = bed.spec("llava_clip")
+
+    def slot_of(checkpoint: Checkpoint) -> Here:
+        ran.append(checkpoint)
+        return there
+
+    own_bed.core.slot_of = slot_of
+    assert own_bed.core.answer("Hello?", checkpoint=spec).text == bed.core.answer("Hello?", checkpoint=spec).text
+    wanted = bed.core.score(spec, ask("Hello?"), ["Yes", "No"]).total
+    np.testing.assert_allclose(own_bed.core.score(spec, ask("Hello?"), ["Yes", "No"]).total, wanted)
+    assert set(ran) == {spec}
+    assert own_bed.core.loaded() == [], "nothing was loaded here"

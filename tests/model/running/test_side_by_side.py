@@ -26,6 +26,7 @@ from model.running import pool
 from model.running.round_robin import Column, ColumnEvent, Feed, QueuedColumn, RoundRobin
 from model.running.side_by_side import ColumnFailed
 from model.running.stepped_thread import SteppedThread, module_state, restore
+from model.running.tasks import Here
 
 GREEDY = Options(max_new_tokens=12)
 SAMPLED = Options(max_new_tokens=12, temperature=1.5, top_p=0.9, seed=7)
@@ -269,13 +270,14 @@ def test_an_error_nobody_foresaw_is_named_by_its_kind_and_written_down_whole(own
 
 
 def test_work_that_is_refused_as_a_whole_fails_every_column_with_its_sentence(own_bed: Bed) -> None:
-    class Refusing:
+    class Refusing(Here):
         def run(self, task: Any, emit: Any, stop: threading.Event) -> None:
             raise WorkbenchError("The GPU was not lent. Try again later.")
 
     for name in ("llava_clip", "llava_siglip"):
         own_bed.vlm(name)
-    own_bed.core.slot = Refusing()
+    slot = Refusing(own_bed.core.pool)
+    own_bed.core.slot_of = lambda checkpoint: slot
     told = beside(own_bed.core, [Column(own_bed.spec(name), QUESTION, GREEDY) for name in ("llava_clip", "llava_siglip")])
     assert [one for one in told if isinstance(one, ColumnFailed)] == [
         ColumnFailed(i, "The GPU was not lent. Try again later.") for i in (0, 1)
@@ -294,6 +296,52 @@ def test_a_prompt_that_one_checkpoint_cannot_hold_fails_there_alone(bed: Bed) ->
         list(bed.core.generate(bed.spec("blip2"), both, GREEDY))
     assert [one for one in told if isinstance(one, ColumnFailed)] == [ColumnFailed(0, str(error.value))]
     assert of(told, 1)[-1].new_tokens == 12
+
+
+class Elsewhere(Here):
+    """A second place: another core's checkpoints and thread, whose answers take no turns with others."""
+
+    pool = None  # type: ignore[assignment]
+
+    def __init__(self, core: Core) -> None:
+        object.__setattr__(self, "inner", Here(core.pool))
+        object.__setattr__(self, "ran", [])
+
+    @property
+    def worker(self) -> Any:
+        return self.inner.worker
+
+    def load(self, checkpoint: Any) -> Any:
+        return self.inner.load(checkpoint)
+
+    def run(self, task: Any, emit: Any, stop: threading.Event) -> None:
+        self.ran.append(type(task).__name__)
+        self.inner.run(task, emit, stop)
+
+
+def test_a_column_whose_checkpoint_runs_elsewhere_answers_there_beside_the_others(own_bed: Bed, bed: Bed) -> None:
+    here, there = bed.spec("llava_clip"), bed.spec("qwen2_vl")
+    columns = [Column(here, QUESTION, GREEDY), Column(there, QUESTION, GREEDY, run_id="far"), Column(here, OTHER, GREEDY)]
+    local, far = Here(own_bed.core.pool), Elsewhere(bed.core)
+    own_bed.core.slot_of = lambda checkpoint: far if checkpoint == there else local
+    told = beside(own_bed.core, columns, group="both")
+    for index, column in enumerate(columns):
+        found, wanted = of(told, index), alone(bed, column)
+        assert [token.id for token in tokens(found)] == [token.id for token in tokens(wanted)]
+        assert [token.logprob for token in tokens(found)] == pytest.approx([token.logprob for token in tokens(wanted)], abs=1e-4)
+        assert found[-1].text == wanted[-1].text
+    assert far.ran == ["AnswerTask"]
+    assert there not in own_bed.core.pool
+    assert sorted((end.run_id == "far", end.status) for end in own_bed.recorder.ends) == [(False, "done")] * 2 + [(True, "done")]
+
+    far.ran.clear()
+    events = own_bed.core.side_by_side([Column(there, QUESTION, Options(max_new_tokens=4000), run_id="long")])
+    for one in events:
+        if isinstance(one, ColumnEvent) and isinstance(one.event, Token):
+            assert own_bed.core.stop("long")
+            break
+    assert list(events)[-1].event.reason == "stopped"
+    assert far.ran == ["AnswerTask"]
 
 
 # --- stops ------------------------------------------------------------------------------------
@@ -408,7 +456,7 @@ def test_a_comparison_pickles_and_runs_from_the_copy(bed: Bed) -> None:
     task = pickle.loads(pickle.dumps(RoundRobin((turns, None), frozenset(), feed)))
     told: list[Any] = []
     bed.core.worker.call(
-        lambda: bed.core.slot.run(task, lambda one: told.append(pickle.loads(pickle.dumps(one))), threading.Event())
+        lambda: Here(bed.core.pool).run(task, lambda one: told.append(pickle.loads(pickle.dumps(one))), threading.Event())
     )
     said = [one for one in told if isinstance(one, ColumnEvent)]
     for index in range(2):
