@@ -15,7 +15,7 @@ from studies.comparison import left_out
 
 from .. import panels
 from ..base import actions
-from ..base.bench import MODEL, QUICK, Bench, SessionState, opening, sent
+from ..base.bench import MODEL, QUICK, SILENT, Bench, SessionState, opening, sent
 from ..base.card import Action, Kept
 from ..base.components import PictureUrls
 from ..base.handlers import Values, event_handler
@@ -76,10 +76,10 @@ class _Sessions:
         b.specimen.act(self.find_again, given, shown, **QUICK)
         t.open.click(self.open_in_chat, given, shown, cancels=b.answering, **QUICK)
         for name, button in t.actions.items():
-            button.click(Entry(self, name).open, given, shown, **QUICK)
+            button.click(_Entry(self, name).open, given, shown, **QUICK)
         t.detail.map(self.open_map, given, shown, **QUICK)
         t.replay.click(self.replay, given, shown, **MODEL)
-        t.halt.click(self.halt, self.running, None, queue=False, show_progress="hidden", api_visibility="private")
+        t.halt.click(self.halt, self.running, None, queue=False, **SILENT)
         gr.on([t.keep.click, t.note.submit], self.rate, given, shown, **QUICK)
         t.export.click(self.export, given, shown, **QUICK)
         t.delete_run.click(self.ask_delete_turn, given, shown, **QUICK)
@@ -281,7 +281,7 @@ class _Sessions:
 
 
 @dataclass(frozen=True)
-class Entry:
+class _Entry:
     """The button of an action of a tab, which opens the chosen turn there."""
 
     sessions: _Sessions
