@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import torch
+from .late import torch
 
 V = TypeVar("V")
 

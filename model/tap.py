@@ -11,16 +11,14 @@ values and outputs for methods that need gradients of the weights: see `gradient
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from transformers import AttentionInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+from .late import torch, transformers
 
 NAME = "fovea_tap"
 _ACTIVE: ContextVar[Tap | None] = ContextVar("fovea_tap", default=None)
@@ -105,7 +103,7 @@ def tapped(model: torch.nn.Module, tap: Tap) -> Iterator[Tap]:
     tap.names = {id(module): name for name, module in model.named_modules()}
     configs = {id(c): c for module in model.modules() if (c := vars(module).get("config")) is not None}
     before = {key: config._attn_implementation for key, config in configs.items()}
-    model.set_attn_implementation(NAME)
+    model.set_attn_implementation(_registered())
     token = _ACTIVE.set(tap)
     try:
         yield tap
@@ -126,11 +124,9 @@ def _attention(
     is_causal: bool | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    tap = _ACTIVE.get()
+    tap, sdpa = _ACTIVE.get(), transformers.integrations.sdpa_attention.sdpa_attention_forward
     if tap is None:
-        return sdpa_attention_forward(
-            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, is_causal=is_causal, **kwargs
-        )
+        return sdpa(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, is_causal=is_causal, **kwargs)
     name = tap.names.get(id(module), type(module).__name__)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     causal = _is_causal(module, is_causal, attention_mask, query.shape[2])
@@ -140,9 +136,7 @@ def _attention(
         mask = _cut(mask, cuts, causal, query, key)
         kwargs = {k: v for k, v in kwargs.items() if k != "position_bias"}
         attention_mask, causal = mask, False
-    out, _ = sdpa_attention_forward(
-        module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, is_causal=is_causal, **kwargs
-    )
+    out, _ = sdpa(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, is_causal=is_causal, **kwargs)
     wanted = tap.wants(name)
     if wanted is not None:
         found = _rows(query, key, mask, scale, causal, wanted)
@@ -153,8 +147,13 @@ def _attention(
     return out, None
 
 
-AttentionInterface.register(NAME, _attention)
-AttentionMaskInterface.register(NAME, sdpa_mask)
+@functools.cache
+def _registered() -> str:
+    """The name under which transformers knows `_attention` from the first call on."""
+    transformers.AttentionInterface.register(NAME, _attention)
+    masks = transformers.masking_utils
+    masks.AttentionMaskInterface.register(NAME, masks.sdpa_mask)
+    return NAME
 
 
 def _is_causal(module: torch.nn.Module, given: bool | None, mask: torch.Tensor | None, queries: int) -> bool:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import torch
 
 from ..geometry.grid import ImageGrid
 from ..geometry.pixels import to_uint8
 from ..geometry.views import shown_view
+from ..late import torch
 from ..prompt import Prompt
 from . import families
 from .base import FULL, LLAVA_PATHS, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces

@@ -6,12 +6,12 @@ import inspect
 import math
 
 import numpy as np
-import torch
 
 from ..errors import PromptError, Unsupported
 from ..generation.encoder_cache import takes_features
 from ..geometry.grid import ImageGrid, View
 from ..geometry.pixels import to_uint8
+from ..late import torch
 from ..prompt import ImagePart, Prompt
 from . import families
 from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture

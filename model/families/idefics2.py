@@ -7,12 +7,12 @@ picture is encoded once more to hear that.
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from ..errors import PromptError, Unsupported
 from ..geometry.grid import ImageGrid, View
 from ..geometry.pixels import to_uint8
 from ..geometry.views import trimmed
+from ..late import torch
 from ..prompt import Prompt
 from . import families
 from .base import FULL, IDEFICS_PATHS, Family, ImageInput, Inputs, Parts, SeenPicture

@@ -7,12 +7,12 @@ that fits one tile is shown once.
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from ..errors import Unsupported
 from ..geometry.grid import ImageGrid, View
 from ..geometry.pixels import to_uint8
 from ..geometry.views import squashed_view, tile_views
+from ..late import torch
 from ..prompt import Prompt
 from . import families
 from .base import FULL, IDEFICS_PATHS, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces

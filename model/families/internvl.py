@@ -7,12 +7,11 @@ image processor here, which need nothing.
 from __future__ import annotations
 
 import numpy as np
-import torch
-from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
 
 from ..geometry.grid import ImageGrid, View
 from ..geometry.pixels import to_uint8
 from ..geometry.views import squashed_view, tile_views
+from ..late import torch
 from ..prompt import Prompt
 from . import families
 from .base import FULL, LLAVA_PATHS, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
@@ -59,6 +58,8 @@ class InternVL(Family):
         if len(pixels) == 1:
             return (whole,)
         settings = parts.image_processor
+        from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
+
         across, high = get_optimal_tiled_canvas(size[::-1], (height, width), settings.min_patches, settings.max_patches)
         assert across * high + 1 == len(pixels), f"{high} x {across} tiles and a thumbnail, but {len(pixels)} pictures"
         return (*tile_views(size, high, across, rows, cols, image), whole)

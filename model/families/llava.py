@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..geometry.grid import ImageGrid, joined
 from ..geometry.pixels import to_uint8
 from ..geometry.views import shown_view, trimmed
+from ..late import torch
 from ..prompt import Prompt
 from . import families
 from .base import FULL, LLAVA_PATHS, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..errors import PictureError, Unsupported
 from ..geometry.grid import View, joined
 from ..geometry.pixels import to_uint8
 from ..geometry.views import squashed_view, trimmed
+from ..late import torch
 from ..prompt import Prompt
 from . import families
 from .base import FULL, LLAVA_PATHS, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces

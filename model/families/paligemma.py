@@ -6,12 +6,12 @@ There is no chat template. A question without a picture is not taken.
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from ..errors import PromptError
 from ..geometry.grid import ImageGrid, View
 from ..geometry.pixels import to_uint8
 from ..geometry.views import shown_view, trimmed
+from ..late import torch
 from ..prompt import Prompt
 from . import families
 from .base import FULL, LLAVA_PATHS, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces

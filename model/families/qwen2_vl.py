@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..geometry.grid import ImageGrid, View
 from ..geometry.pixels import to_uint8
+from ..late import torch
 from ..prompt import Prompt
 from . import families
 from .base import FULL, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces

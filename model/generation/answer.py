@@ -7,11 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
-from transformers import DynamicCache, LogitsProcessorList, StoppingCriteriaList
-
 from ..events import Encoded, Finished, Prefilled, Reason
 from ..families.base import Inputs
+from ..late import torch, transformers
 from ..options import Options
 from ..prompt import Prompt
 from .hooks import Chooser, Interrupted, Teller, TokenChoice, end_tokens, interruptible
@@ -79,7 +77,7 @@ class Answering:
         reason: Reason = "end" if teller.ended else "stopped" if stopped else "length"
         self._finish(self.prompt.answer_prefix + teller.text, reason, teller.chosen, teller.last_at)
 
-    def _start(self, inputs: Inputs, names: list[Any]) -> tuple[DynamicCache | None, int]:
+    def _start(self, inputs: Inputs, names: list[Any]) -> tuple[transformers.DynamicCache | None, int]:
         """Keys and values to start from, and how many tokens they hold. None where reuse is not legal."""
         vlm = self.vlm
         vlm.family.forget_prompt(vlm.parts)
@@ -102,7 +100,9 @@ class Answering:
         self.emit(Encoded(len(inputs.visual), count, count - seen.encoded, ms, inputs.grid))
         return seen.arguments
 
-    def _settings(self, inputs: Inputs, cache: DynamicCache | None, chooser: Chooser, teller: Teller) -> dict[str, Any]:
+    def _settings(
+        self, inputs: Inputs, cache: transformers.DynamicCache | None, chooser: Chooser, teller: Teller
+    ) -> dict[str, Any]:
         tokenizer, ends = self.vlm.parts.tokenizer, end_tokens(self.vlm.parts.model)
         limit = self.vlm.context_tokens
         wanted = len(chooser.forced) + (0 if self.stepwise else self.options.max_new_tokens)
@@ -110,7 +110,8 @@ class Answering:
             "input_ids": inputs.tensors["input_ids"],
             "max_new_tokens": wanted if limit is None else min(wanted, limit - len(inputs.ids)),
             "do_sample": False, "temperature": None, "top_p": None, "top_k": None, "num_beams": 1,
-            "logits_processor": LogitsProcessorList([chooser]), "stopping_criteria": StoppingCriteriaList([teller]),
+            "logits_processor": transformers.LogitsProcessorList([chooser]),
+            "stopping_criteria": transformers.StoppingCriteriaList([teller]),
             "pad_token_id": tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(ends, default=0),
         }  # fmt: skip
         if "attention_mask" in inputs.tensors:
@@ -119,7 +120,7 @@ class Answering:
             settings |= held(self.vlm.parts.model, cache)
         return settings
 
-    def _keep(self, names: list[Any], cache: DynamicCache, interrupted: bool) -> None:
+    def _keep(self, names: list[Any], cache: transformers.DynamicCache, interrupted: bool) -> None:
         count = whole_tokens(cache) if interrupted else cache.get_seq_length()
         if count:
             kept = Kept(names[:count], cache)

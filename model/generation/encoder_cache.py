@@ -12,8 +12,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
+from ..late import torch
 from ..memory import ByteCache, size_bytes
 
 LIMIT_BYTES = 512 * 2**20

@@ -12,19 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import torch
-from torch import nn
-from transformers import (
-    GenerationMixin,
-    LogitsProcessor,
-    LogitsProcessorList,
-    StoppingCriteria,
-    TemperatureLogitsWarper,
-    TopPLogitsWarper,
-)
-
 from ..events import Alternative, Token
 from ..families.base.tokens import Detokenizer, Pieces
+from ..late import nn, torch, transformers
 from ..options import Options
 
 
@@ -42,7 +32,7 @@ class TokenChoice:
     given: bool
 
 
-class Chooser(LogitsProcessor):
+class Chooser:
     """Records each step's choice; where sampling is asked for, makes it.
 
     `scores` arrive after the checkpoint's own processors (a repetition penalty, say), before any
@@ -54,9 +44,11 @@ class Chooser(LogitsProcessor):
         self._options, self._begin = options, begin
         self.forced = tuple(forced)
         self._random = torch.Generator(device).manual_seed(options.seed)
-        warpers = [TemperatureLogitsWarper(float(options.temperature))] if options.temperature not in (0.0, 1.0) else []
-        warpers += [TopPLogitsWarper(options.top_p)] if options.top_p < 1.0 else []
-        self._warp = LogitsProcessorList(warpers)
+        warpers = (
+            [transformers.TemperatureLogitsWarper(float(options.temperature))] if options.temperature not in (0.0, 1.0) else []
+        )
+        warpers += [transformers.TopPLogitsWarper(options.top_p)] if options.top_p < 1.0 else []
+        self._warp = transformers.LogitsProcessorList(warpers)
         self._made = 0
         self.choice: TokenChoice | None = None
         self.first: TokenChoice | None = None
@@ -87,7 +79,7 @@ class Chooser(LogitsProcessor):
         return int(torch.multinomial(chances, 1, generator=self._random)[0])
 
 
-class Teller(StoppingCriteria):
+class Teller:
     """Turns each chosen token into a Token event, and says when to stop.
 
     Once it has said so it tells no more: on some devices `generate` looks one step late.
@@ -159,7 +151,7 @@ def interruptible(model: nn.Module, stop: threading.Event) -> Iterator[None]:
 
 def end_tokens(model: nn.Module) -> frozenset[int]:
     """Ids that end an answer, by the generation config of whatever writes it: the checkpoint, or a decoder it hands on to."""
-    inner = [m for m in model.modules() if m is not model and isinstance(m, GenerationMixin)]
-    writer = inner[0] if inner and type(model).generate is not GenerationMixin.generate else model
+    inner = [m for m in model.modules() if m is not model and isinstance(m, transformers.GenerationMixin)]
+    writer = inner[0] if inner and type(model).generate is not transformers.GenerationMixin.generate else model
     eos = writer.generation_config.eos_token_id
     return frozenset(eos if isinstance(eos, list) else () if eos is None else (eos,))

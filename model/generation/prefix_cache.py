@@ -8,11 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
-from transformers import DynamicCache, __version__
-from transformers.cache_utils import DynamicLayer
-
 from ..families.base import Inputs
+from ..late import nn, transformers
 from ..memory import size_bytes
 
 
@@ -21,7 +18,7 @@ class Kept:
     """A conversation's keys and values: `names` says for each token held in `cache` what it is, in order."""
 
     names: list[Any]
-    cache: DynamicCache
+    cache: transformers.DynamicCache
 
     @property
     def size_bytes(self) -> int:
@@ -39,10 +36,10 @@ def cache_argument(model: type[nn.Module]) -> str:
         for name in ("cache", "past_key_values"):
             if name in named:
                 return name
-    raise TypeError(f"{model.__name__} of transformers {__version__} takes neither cache nor past_key_values.")
+    raise TypeError(f"{model.__name__} of transformers {transformers.__version__} takes neither cache nor past_key_values.")
 
 
-def held(model: nn.Module, cache: DynamicCache) -> dict[str, DynamicCache]:
+def held(model: nn.Module, cache: transformers.DynamicCache) -> dict[str, transformers.DynamicCache]:
     """Keys and values as an argument of `forward` and `generate`. They are written into."""
     return {cache_argument(type(model)): cache}
 
@@ -93,7 +90,7 @@ def reusable(inputs: Inputs, shared: int, ahead: bool) -> int:
     return next((start for start, end in image_spans(inputs) if start < shared < end), shared)
 
 
-def cut(cache: DynamicCache, length: int) -> bool:
+def cut(cache: transformers.DynamicCache, length: int) -> bool:
     """Make a cache hold its first `length` tokens only. False where it cannot: a layer may have let go of some already."""
     surplus = cache.get_seq_length() - length
     if surplus <= 0:
@@ -107,12 +104,13 @@ def cut(cache: DynamicCache, length: int) -> bool:
     return all(layer.get_seq_length() == length for layer in filled)
 
 
-def whole_tokens(cache: DynamicCache) -> int:
+def whole_tokens(cache: transformers.DynamicCache) -> int:
     """Cut an interrupted pass's cache to the tokens that every layer holds, and say how many; 0 where that cannot be done.
 
     What is cut off is freed: a slice alone would keep it.
     """
-    if not cache.layers or any(type(layer) is not DynamicLayer or not layer.is_initialized for layer in cache.layers):
+    plain = transformers.cache_utils.DynamicLayer
+    if not cache.layers or any(type(layer) is not plain or not layer.is_initialized for layer in cache.layers):
         return 0
     length = min(layer.get_seq_length() for layer in cache.layers)
     for layer in cache.layers:

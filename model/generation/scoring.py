@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..errors import PromptError
 from ..events import Token
 from ..families.base import Inputs
 from ..families.base.chat_template import words
 from ..families.base.tokens import extend
+from ..late import torch
 from ..options import Options
 from ..prompt import Prompt
 from .answer import Answering

@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from .. import pictures
@@ -29,7 +28,7 @@ from .scoring import score_many
 from .vlm import Note, NoteKind, ScoringMode, VisionLanguageModel
 
 log = logging.getLogger(__name__)
-TOLERANCE = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 6e-2}
+TOLERANCE = {"torch.float32": 1e-3, "torch.float16": 2e-2, "torch.bfloat16": 6e-2}
 """Largest difference in log-probability that passes, by the weights' precision."""
 QUESTIONS = ("Is there a red circle in the image?", "Is there anything blue?", "How many things are there here?")
 ANSWERS = (("Yes, one.",), ("Nothing at all",))
@@ -200,7 +199,7 @@ class _Test:
         both = found.keys() & wanted.keys()
         gaps = [abs(found[key] - wanted[key]) for key in both]
         gap = max(gaps) if gaps and not any(map(math.isnan, gaps)) else math.nan
-        if len(both) > len(wanted) // 2 and gap <= TOLERANCE.get(self.vlm.parts.dtype, 1e-3):
+        if len(both) > len(wanted) // 2 and gap <= TOLERANCE.get(str(self.vlm.parts.dtype), 1e-3):
             return True
         self._note(what, "differs", f"results differ by {gap:.1e}.")
         return False

@@ -12,12 +12,11 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-from transformers import DynamicCache
-
 from ..checkpoint import Checkpoint
 from ..errors import OutOfMemory, PromptError
 from ..families.base import Family, Inputs, Parts
 from ..families.base.tokens import Pieces
+from ..late import transformers
 from ..memory import ByteCache, free_unused, human_bytes, is_out_of_memory, model_bytes
 from ..options import Options
 from ..prompt import Prompt
@@ -151,8 +150,8 @@ class VisionLanguageModel:
         features = joined([output for _, output, _ in found])
         return Vision(plain | {"mm_encoder_outputs": {"image": features}}, sum(i.pictures for i, _, held in found if not held))
 
-    def new_cache(self) -> DynamicCache:
-        return DynamicCache(config=self.parts.config.get_text_config(decoder=True))
+    def new_cache(self) -> transformers.DynamicCache:
+        return transformers.DynamicCache(config=self.parts.config.get_text_config(decoder=True))
 
     def window_tokens(self) -> int | None:
         """The narrowest sliding window of a layer; None where all layers see everything."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
+
+from ..late import torch
 
 
 def to_uint8(pixels: torch.Tensor, processor: Any) -> np.ndarray:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
+from ..late import torch
 from .grid import ImageGrid
 
 WINDOW = 3

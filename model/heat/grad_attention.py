@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-
 from ..families.base import Capability
 from ..internals.gradients import graded
 from ..internals.subject import Subject
+from ..late import torch
 from . import heat_methods
 from .base import Choice, Heat, Run
 from .base.scores import heat

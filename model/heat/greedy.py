@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-
 from ..families.base import Capability
 from ..geometry.regions import blocks
 from ..internals.subject import Subject, grid_of
+from ..late import torch, without_gradients
 from ..progress import batches
 from . import heat_methods
 from .base import Choice, Heat, Run
@@ -30,7 +29,7 @@ class Greedy:
     layered = False
     needs = frozenset({Capability.GRID})
 
-    @torch.no_grad()
+    @without_gradients
     def __call__(self, subject: Subject, words: tuple[int, ...], choice: Choice, run: Run) -> Heat:
         grid = grid_of(subject)
         side = next(side for side in range(1, grid.tokens + 1) if len(blocks(grid, side)) <= REGIONS)

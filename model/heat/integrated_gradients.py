@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
-
 from ..families.base import Capability
 from ..internals.subject import Subject, grid_of
+from ..late import torch
 from . import heat_methods
 from .base import Choice, Heat, Run
 from .base.scores import heat

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
-
 from ..families.base import Capability
 from ..geometry.regions import WINDOW, shared, windows
 from ..internals.knockout import text_cut
 from ..internals.subject import Subject, grid_of
+from ..late import torch, without_gradients
 from ..progress import batches
 from . import heat_methods
 from .base import Choice, Heat, Run
@@ -27,7 +26,7 @@ class Knockout:
     layered = True
     needs = frozenset({Capability.GRID, Capability.ATTENTION})
 
-    @torch.no_grad()
+    @without_gradients
     def __call__(self, subject: Subject, words: tuple[int, ...], choice: Choice, run: Run) -> Heat:
         regions = windows(grid_of(subject))
         layers = None if choice.layer is None else (choice.layer,)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
-
 from ..families.base import Capability
 from ..internals.gradients import graded, spread
 from ..internals.roles import Role
 from ..internals.subject import Subject
+from ..late import torch
 from . import heat_methods
 from .base import Choice, Heat, Run
 from .base.scores import heat

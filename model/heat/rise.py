@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-
 from ..families.base import Capability
 from ..geometry.grid import ImageGrid
 from ..internals.subject import Subject, grid_of
+from ..late import torch, without_gradients
 from ..progress import batches
 from . import heat_methods
 from .base import Choice, Heat, Run
@@ -28,7 +27,7 @@ class Rise:
     layered = False
     needs = frozenset({Capability.GRID})
 
-    @torch.no_grad()
+    @without_gradients
     def __call__(self, subject: Subject, words: tuple[int, ...], choice: Choice, run: Run) -> Heat:
         masks = smooth_masks(grid_of(subject), MASKS)
         away = subject.features - subject.nothing

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from ..families.base import Capability
 from ..geometry.grid import ImageGrid
@@ -11,6 +10,7 @@ from ..geometry.regions import centres, windows
 from ..internals.lens import output_matrix
 from ..internals.subject import Subject, grid_of
 from ..internals.trace import Want
+from ..late import torch, without_gradients
 from . import heat_methods
 from .base import Choice, Heat, Run
 from .base.scores import heat
@@ -29,7 +29,7 @@ class Tam:
     layered = False
     needs = frozenset({Capability.GRID, Capability.ATTENTION})
 
-    @torch.no_grad()
+    @without_gradients
     def __call__(self, subject: Subject, words: tuple[int, ...], choice: Choice, run: Run) -> Heat:
         grid = grid_of(subject)
         maps = np.stack([self._map(subject, word, choice) for word in words]).mean(0)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..errors import Unsupported
 from ..families.base import Capability
 from ..internals.gradients import Layer, listened
 from ..internals.subject import Subject
+from ..late import torch, without_gradients
 from . import heat_methods
 from .base import Choice, Heat, Run
 from .base.scores import heat
@@ -31,7 +31,7 @@ class ValueWeighted:
     layered = True
     needs = frozenset({Capability.GRID, Capability.ATTENTION})
 
-    @torch.no_grad()
+    @without_gradients
     def __call__(self, subject: Subject, words: tuple[int, ...], choice: Choice, run: Run) -> Heat:
         shift = -1 if choice.rows == "predicting" else 0
         rows = torch.tensor([subject.start + k + shift for k in words], device=subject.vlm.parts.device)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..errors import InputError
 from ..geometry.regions import blocks
+from ..late import torch, without_gradients
 from ..progress import Run
 from .roles import decoder_layers, prefixes
 from .subject import Subject, grid_of
@@ -39,7 +39,7 @@ class Recovered:
     corrupted: float
 
 
-@torch.no_grad()
+@without_gradients
 def patch_states(
     clean: Subject,
     corrupted: Subject,

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
-import torch
 
 from ..errors import InputError
 from ..families.base.chat_template import words
+from ..late import without_gradients
 from .lens import depths, visual_states
 from .subject import Subject
 from .tower import layer_output, tower_layers
@@ -39,7 +39,7 @@ def layers_of(subject: Subject, stage: Stage) -> int:
     return 1 if stage == "connector" else len(depths(subject))
 
 
-@torch.no_grad()
+@without_gradients
 def features_at(subject: Subject, stage: Stage, layer: int = -1) -> Features:
     """Features of the visual tokens: a tower layer's output, the connector's, or the decoder's at a depth (0: what enters it).
 
@@ -97,7 +97,7 @@ def colours(features: Sequence[Features]) -> list[np.ndarray]:
     return np.split(full, np.cumsum([len(one.values) for one in features])[:-1])
 
 
-@torch.no_grad()
+@without_gradients
 def word_likeness(subject: Subject, ids: Sequence[int]) -> np.ndarray:
     """Cosine of the connector's outputs with the decoder's embedding of a word, mean taken off both. float32 [T].
 

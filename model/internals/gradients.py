@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import torch
-
+from ..late import torch
 from ..tap import Call, Tap, tapped, weights
 from .roles import Role, place, prefixes
 from .subject import Subject
@@ -102,7 +101,7 @@ def _with_graph(subject: Subject, tower: bool) -> Iterator[None]:
             hook.remove()
 
 
-Weigh = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
+Weigh = Callable[["torch.Tensor", "torch.Tensor | None"], "torch.Tensor"]
 """(weights, gradients), float32 [H, R, K] -> how much of a row's relevance goes to each key, [R, K]."""
 
 

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
-import torch
-from transformers import StoppingCriteria, StoppingCriteriaList
 
 from ..errors import InputError
 from ..events import Alternative
 from ..families.base.tokens import Detokenizer
 from ..generation.hooks import end_tokens, interruptible
+from ..late import torch, transformers, without_gradients
 from ..progress import Run
 from ..prompt import Prompt
 from ..tap import Tap, tapped
@@ -73,7 +72,7 @@ class Rewritten:
     ended: bool
 
 
-@torch.no_grad()
+@without_gradients
 def effect_of(subject: Subject, intervention: Intervention) -> Effect:
     """The effect on the answer's log-probabilities. Raises InputError where another picture does not align with this one."""
     model = subject.vlm.parts.model
@@ -86,7 +85,7 @@ def effect_of(subject: Subject, intervention: Intervention) -> Effect:
     return Effect(subject.logprobs()[0].numpy(), logprobs.gather(-1, ids[:, None])[:, 0].numpy(), instead)
 
 
-@torch.no_grad()
+@without_gradients
 def visual_dependence(subject: Subject) -> np.ndarray:
     """How much likelier, in nats, each token of the answer is with the picture than with the mean visual token everywhere.
 
@@ -96,7 +95,7 @@ def visual_dependence(subject: Subject) -> np.ndarray:
     return (subject.logprobs()[0] - subject.logprobs(subject.hidden(nothing))[0]).numpy()
 
 
-@torch.no_grad()
+@without_gradients
 def rewrite(subject: Subject, intervention: Intervention, run: Run, length: int | None = None) -> Rewritten:
     """The greedy answer to the same prompt; `length` None is twice the answer's own, 16 to 64 tokens. Raises Interrupted."""
     bare = Subject(subject.vlm, subject.prompt, ())
@@ -110,7 +109,7 @@ def rewrite(subject: Subject, intervention: Intervention, run: Run, length: int 
         # A sliding window's cache forgets where its keys stand, and edges are cut by where they stand.
         out = model.generate(**given, max_new_tokens=length, do_sample=False, temperature=None, top_p=None, top_k=None,
                              num_beams=1, pad_token_id=padding, use_cache=intervention.kind != "cut",
-                             stopping_criteria=StoppingCriteriaList([progress]))  # fmt: skip
+                             stopping_criteria=transformers.StoppingCriteriaList([progress]))  # fmt: skip
     text, ended = Detokenizer(tokenizer), False
     for token in out[0, len(bare.inputs.ids) :].tolist():
         ended = token in ends
@@ -121,7 +120,7 @@ def rewrite(subject: Subject, intervention: Intervention, run: Run, length: int 
     return Rewritten(text.text, ended)
 
 
-class _ProgressReport(StoppingCriteria):
+class _ProgressReport:
     """Reports progress; never ends generation, since a stop interrupts the layers themselves."""
 
     def __init__(self, run: Run, start: int, length: int) -> None:

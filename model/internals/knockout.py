@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
+from ..late import torch
 from ..tap import Cut
 from .roles import Role, place, prefixes
 from .subject import Subject

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from ..errors import Unsupported
+from ..late import torch, without_gradients
 from .roles import decoder_layers, prefixes
 from .subject import Subject
 from .trace import Want
@@ -44,7 +44,7 @@ def visual_states(subject: Subject, at: Sequence[int]) -> dict[int, np.ndarray]:
     return {depth: held[depth] for depth in at}
 
 
-@torch.no_grad()
+@without_gradients
 def word_probabilities(subject: Subject, ids: Sequence[int], at: Sequence[int]) -> np.ndarray:
     """Lens probability of vocabulary entries at every visual token. float32 [depths, T, ids]."""
     held, wanted = visual_states(subject, at), list(ids)
@@ -54,7 +54,7 @@ def word_probabilities(subject: Subject, ids: Sequence[int], at: Sequence[int]) 
     ])  # fmt: skip
 
 
-@torch.no_grad()
+@without_gradients
 def spoken_at(subject: Subject, tokens: int | Sequence[int], top: int = 5) -> Spoken:
     """The likeliest words at one visual token, or by the mean probability at several, at every depth."""
     where, chosen = depths(subject), [tokens] if isinstance(tokens, int) else list(tokens)

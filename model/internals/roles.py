@@ -6,9 +6,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-import torch
-
 from ..families.base import Family, Parts
+from ..late import torch
 
 CROSS = re.compile(r"cross_?attn|cross_?attention|encoder_attn|EncDecAttention|x_attn", re.IGNORECASE)
 _LAYER = re.compile(r"\.(\d+)(?=\.|$)")

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..errors import Unsupported
+from ..late import torch, without_gradients
 from .features import features_at
 from .lens import depths, visual_states
 from .roles import decoder_layers, prefixes
@@ -41,7 +41,7 @@ class Sinks:
         return np.flatnonzero(self.tower | self.decoder)
 
 
-@torch.no_grad()
+@without_gradients
 def find_sinks(subject: Subject) -> Sinks:
     """Sinks among the visual tokens, by thresholds measured on this checkpoint's own states, never by its name."""
     middle = len(depths(subject)) // 2

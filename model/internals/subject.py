@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-import torch
-
 from ..errors import Unsupported
 from ..families.base import Inputs
 from ..generation.vlm import VisionLanguageModel
 from ..geometry.grid import ImageGrid
+from ..late import torch
 from ..memory import size_bytes
 from ..prompt import Prompt
 from ..tap import Cut, Tap, tapped

@@ -7,10 +7,10 @@ from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
-import torch
 
 from ..errors import InputError, Unsupported
 from ..families.base import TowerPlaces
+from ..late import torch, without_gradients
 from ..tap import Call, Tap, tapped, weights
 from .roles import Role, place, prefixes
 from .subject import Subject
@@ -43,7 +43,7 @@ def read_layer(subject: Subject) -> int:
     return max(map(place, named)) if isinstance(named, (list, tuple)) else place(int(named))
 
 
-@torch.no_grad()
+@without_gradients
 def layer_output(subject: Subject, layer: int) -> np.ndarray:
     """What a layer of the tower gives for each visual token: the mean over the token's patches. float32 [T, D].
 
@@ -70,7 +70,7 @@ def layer_output(subject: Subject, layer: int) -> np.ndarray:
     return values
 
 
-@torch.no_grad()
+@without_gradients
 def tower_attention(subject: Subject, tokens: Sequence[int], layer: int, head: int | None = None) -> np.ndarray:
     """Attention in the tower from visual tokens' patches to all of their picture or tile. float32 [R, T], rows sum to at most 1.
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from ..events import Alternative, Token
 from ..families.base import Inputs
@@ -23,6 +22,7 @@ from ..families.base.tokens import Detokenizer
 from ..generation.hooks import interruptible
 from ..generation.vlm import VisionLanguageModel
 from ..geometry.grid import ImageGrid
+from ..late import torch
 from ..prompt import Prompt
 from ..tap import Rows, Tap, tapped
 from .roles import Place, Prefixes, Role, decoder_layers, place, prefixes

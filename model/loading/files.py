@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
-
 from ..errors import BrokenCheckpoint, NotAVisionLanguageModel, RemoteCode, UnsafeWeights
+from ..late import transformers
 
 UNSAFE = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
 _ELEMENT_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2}
@@ -64,7 +63,7 @@ def _weights(folder: Path, name: str) -> tuple[Path, ...]:
 def check_kind(config: dict[str, Any], name: str) -> None:
     """Raise where a config is not of a model that takes pictures and writes text, or wants its own code."""
     kind = str(config.get("model_type") or "model of unknown type")
-    if kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+    if kind in transformers.models.auto.modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
         return
     if config.get("auto_map"):
         raise RemoteCode(

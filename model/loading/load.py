@@ -7,15 +7,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from transformers import AutoConfig, AutoModelForImageTextToText
-from transformers.utils import logging as transformers_logging
-
 from ..checkpoint import Checkpoint
 from ..errors import BrokenCheckpoint, CheckpointError, TooBig
 from ..families import family_for
 from ..families.base import Family, Parts
 from ..families.base.chat_template import control_tokens
+from ..late import torch, transformers
 from ..memory import free_bytes, free_unused, human_bytes, is_out_of_memory
 from .files import Files
 from .processors import load_processors
@@ -99,7 +96,7 @@ def load_parts(checkpoint: Checkpoint, files: Files, placement: Placement, say: 
 
     `say` is told what is being done. Safetensors only; code of the repository is never run.
     """
-    transformers_logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
     say("Reading tokenizer and image processor")
     found = load_processors(str(files.folder))
     say(f"Reading {human_bytes(files.stored_bytes)} of weights")
@@ -133,7 +130,7 @@ def _model(checkpoint: Checkpoint, files: Files, placement: Placement) -> tuple[
         arguments |= _quantized(checkpoint, placement)
     if not quantized:
         _check_described(checkpoint, files)
-    model, told = AutoModelForImageTextToText.from_pretrained(files.folder, output_loading_info=True, **arguments)
+    model, told = transformers.AutoModelForImageTextToText.from_pretrained(files.folder, output_loading_info=True, **arguments)
     missing = _missing(model, told["missing_keys"])
     lost = sum(model.get_parameter(name).numel() for name in missing)
     named = f"{', '.join(missing[:3])}{' and more' if len(missing) > 3 else ''}"
@@ -156,7 +153,9 @@ def _check_described(checkpoint: Checkpoint, files: Files) -> None:
     What is not in the files would be made at random, and a config that lacks a part describes one of seven billion.
     """
     with torch.device("meta"):
-        empty = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(files.folder, trust_remote_code=False))
+        empty = transformers.AutoModelForImageTextToText.from_config(
+            transformers.AutoConfig.from_pretrained(files.folder, trust_remote_code=False)
+        )
     described = sum(p.numel() for p in empty.parameters())
     if described > DESCRIBED_MOST * files.elements:
         raise BrokenCheckpoint(

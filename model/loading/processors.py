@@ -25,9 +25,6 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from transformers import CONFIG_MAPPING, AutoConfig, AutoImageProcessor, AutoTokenizer, ProcessorMixin
-from transformers import __version__ as version
-from transformers.models.auto.processing_auto import PROCESSOR_MAPPING, processor_class_from_name
 
 from ..errors import (
     BrokenCheckpoint,
@@ -39,6 +36,7 @@ from ..errors import (
     Unsupported,
     WorkbenchError,
 )
+from ..late import transformers
 
 log = logging.getLogger(__name__)
 
@@ -157,16 +155,17 @@ def _config(folder: Path) -> Any:
     kind = written.get("model_type")
     if not kind:
         raise BrokenCheckpoint(f"config.json of {folder.name} has no model_type. {_CURE}")
-    if kind not in CONFIG_MAPPING and "auto_map" in written:
+    if kind not in transformers.CONFIG_MAPPING and "auto_map" in written:
         raise RemoteCode(
             f"{folder.name} is a {kind!r}, which is its own Python code. That is not run. Choose another checkpoint."
         )
-    if kind not in CONFIG_MAPPING:
+    if kind not in transformers.CONFIG_MAPPING:
         raise NotAVisionLanguageModel(
-            f"{folder.name} is a {kind!r}, which transformers {version} does not know. Choose another checkpoint."
+            f"{folder.name} is a {kind!r}, which transformers {transformers.__version__} does not know. "
+            "Choose another checkpoint."
         )
     with _reading(folder, "configuration (config.json)"):
-        return AutoConfig.from_pretrained(folder, **_LOCAL)
+        return transformers.AutoConfig.from_pretrained(folder, **_LOCAL)
 
 
 def _tokenizer(folder: Path, config: Any | None = None) -> Any:
@@ -174,7 +173,7 @@ def _tokenizer(folder: Path, config: Any | None = None) -> Any:
     if not any((folder / name).is_file() for name in _VOCABULARIES):
         raise BrokenCheckpoint(f"{folder.name} has no tokenizer: none of {', '.join(_VOCABULARIES)} is there. {_CURE}")
     with _reading(folder, "tokenizer (tokenizer.json)"):
-        return AutoTokenizer.from_pretrained(folder, config=config, **_LOCAL)
+        return transformers.AutoTokenizer.from_pretrained(folder, config=config, **_LOCAL)
 
 
 def _image_processor(folder: Path, settings: dict[str, dict[str, Any]]) -> Any:
@@ -182,7 +181,7 @@ def _image_processor(folder: Path, settings: dict[str, dict[str, Any]]) -> Any:
         raise BrokenCheckpoint(f"{folder.name} has no preprocessor_config.json, so its picture size is unknown. {_CURE}")
     # Without the config: given one, an unknown class is replaced by the model type's usual one, and nobody is told.
     with _reading(folder, "image processor (preprocessor_config.json)"):
-        return AutoImageProcessor.from_pretrained(folder, backend="pil", **_LOCAL)
+        return transformers.AutoImageProcessor.from_pretrained(folder, backend="pil", **_LOCAL)
 
 
 def _chat_template(folder: Path, settings: dict[str, dict[str, Any]]) -> str | None:
@@ -200,10 +199,13 @@ def _chat_template(folder: Path, settings: dict[str, dict[str, Any]]) -> str | N
     return found
 
 
-def _processor(folder: Path, config: Any, settings: dict[str, dict[str, Any]], parts: dict[str, Any]) -> ProcessorMixin | None:
+def _processor(
+    folder: Path, config: Any, settings: dict[str, dict[str, Any]], parts: dict[str, Any]
+) -> transformers.ProcessorMixin | None:
     named = next((place["processor_class"] for place in settings.values() if place.get("processor_class")), None)
-    kind = processor_class_from_name(named) if named else PROCESSOR_MAPPING.get(type(config), None)
-    if kind is None or not issubclass(kind, ProcessorMixin):
+    known = transformers.models.auto.processing_auto
+    kind = known.processor_class_from_name(named) if named else known.PROCESSOR_MAPPING.get(type(config), None)
+    if kind is None or not issubclass(kind, transformers.ProcessorMixin):
         log.info("%s: no processor class %s here", folder.name, named)
         return None
     wanted = kind.get_attributes()
@@ -219,7 +221,7 @@ def _processor(folder: Path, config: Any, settings: dict[str, dict[str, Any]], p
         return kind.from_args_and_dict([parts[name] for name in wanted], settings["processor_config"])
 
 
-def _accepts_no_video(kind: type[ProcessorMixin]) -> type[ProcessorMixin]:
+def _accepts_no_video(kind: type[transformers.ProcessorMixin]) -> type[transformers.ProcessorMixin]:
     """The same processor class, but for the check of its video processor's class, which fails without torchvision."""
 
     class WithoutVideo(kind):

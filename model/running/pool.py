@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-
-import torch
+from functools import cached_property
 
 from ..checkpoint import Checkpoint
 from ..errors import CheckpointError
@@ -15,6 +14,7 @@ from ..families.base import Capability
 from ..generation import selftest
 from ..generation.encoder_cache import EncoderCache
 from ..generation.vlm import VisionLanguageModel
+from ..late import torch
 from ..loading import hub
 from ..loading import load as loading
 from ..loading.files import Files
@@ -64,7 +64,6 @@ class Pool:
         self.worker, self._tell = worker, loaded
         self._vlms: dict[str, VisionLanguageModel] = {}
         """Replaced, never changed, so that whoever reads it on another thread has a whole one."""
-        self._threads = torch.get_num_threads()
         self.tests_later = False
         """Whether short cuts are tested in the first job instead of at loading: where there is no GPU until then."""
         self.fixed = ""
@@ -150,10 +149,16 @@ class Pool:
         free_unused(device)
         return True
 
+    @cached_property
+    def _threads(self) -> int:
+        """As many as torch takes before it is told otherwise."""
+        return torch.get_num_threads()
+
     def _share_threads(self) -> None:
         """Take as many threads as what is loaded is worth. On the model thread, whose number alone this is."""
         small = all(vlm.parameters < SMALL_PARAMETERS for vlm in self._vlms.values())
-        torch.set_num_threads(1 if small else self._threads)
+        most = self._threads
+        torch.set_num_threads(1 if small else most)
 
     def __contains__(self, checkpoint: Checkpoint) -> bool:
         return checkpoint.id in self._vlms

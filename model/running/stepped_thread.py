@@ -8,21 +8,18 @@ modules store about a prompt is saved and restored at every switch.
 from __future__ import annotations
 
 import contextvars
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
-from torch import nn
-from transformers import Cache, EncoderDecoderCache, GenerationMixin
-
 from ..generation.prefix_cache import cache_argument
+from ..late import nn, torch, transformers
 from ..memory import size_bytes
 
-_MODULE_ATTRIBUTES = frozenset(vars(nn.Module()))
-ModuleState = list[tuple[dict[str, Any], dict[str, Any], dict[str, torch.Tensor | None]]]
+ModuleState = list[tuple[dict[str, Any], dict[str, Any], "dict[str, torch.Tensor | None]"]]
 """For each module its namespace, its own attributes and its buffers."""
 
 
@@ -79,13 +76,20 @@ class SteppedThread:
             self._back.release()
 
 
+@functools.cache
+def _module_attributes() -> frozenset[str]:
+    """What every module has."""
+    return frozenset(vars(nn.Module()))
+
+
 def module_state(model: nn.Module) -> ModuleState:
     """State of modules outside their parameters: position shifts of a prompt, rotary frequencies that grew with its length.
 
     Attributes and buffers, by reference: models replace them and do not write into them. Layers of torch itself have none.
     """
+    always = _module_attributes()
     return [
-        (vars(m), {k: v for k, v in vars(m).items() if k not in _MODULE_ATTRIBUTES}, dict(m._buffers))
+        (vars(m), {k: v for k, v in vars(m).items() if k not in always}, dict(m._buffers))
         for m in model.modules()
         if not type(m).__module__.startswith("torch.nn.")
     ]
@@ -93,8 +97,9 @@ def module_state(model: nn.Module) -> ModuleState:
 
 def restore(state: ModuleState) -> None:
     """Set modules back to a saved state."""
+    always = _module_attributes()
     for space, own, buffers in state:
-        for name in space.keys() - own.keys() - _MODULE_ATTRIBUTES:
+        for name in space.keys() - own.keys() - always:
             del space[name]
         space.update(own)
         space["_buffers"].clear()
@@ -108,10 +113,10 @@ def cache_of(model: nn.Module) -> Iterator[Callable[[], int]]:
 
     def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         cache = kwargs.get(cache_argument(type(module)))
-        if isinstance(cache, Cache) and threading.get_ident() == here:
+        if isinstance(cache, transformers.Cache) and threading.get_ident() == here:
             held[:] = [cache]
 
-    writers = [m for m in model.modules() if isinstance(m, GenerationMixin)]
+    writers = [m for m in model.modules() if isinstance(m, transformers.GenerationMixin)]
     hooks = [m.register_forward_pre_hook(note, with_kwargs=True) for m in writers]
     try:
         yield lambda: sum(map(_cache_bytes, held))
@@ -120,7 +125,7 @@ def cache_of(model: nn.Module) -> Iterator[Callable[[], int]]:
             hook.remove()
 
 
-def _cache_bytes(cache: Cache) -> int:
-    if isinstance(cache, EncoderDecoderCache):
+def _cache_bytes(cache: transformers.Cache) -> int:
+    if isinstance(cache, transformers.EncoderDecoderCache):
         return _cache_bytes(cache.self_attention_cache) + _cache_bytes(cache.cross_attention_cache)
     return sum(size_bytes(vars(layer)) for layer in cache.layers)

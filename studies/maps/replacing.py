@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 from PIL import Image, ImageFilter
 
 from model import ImagePart, Message, Prompt
 from model.internals.subject import Subject
 from model.internals.trace import Want, take_trace
+from model.late import torch, without_gradients
 from model.progress import Run, batches
 
 from .curves import Chance
@@ -31,7 +31,7 @@ BLUR_SHARE = 0.08
 def token_mean(subject: Subject, words: Sequence[int], run: Run | None = None) -> Chance:
     """Hidden tokens become the mean visual token. Asking raises Unsupported where features cannot stand in for pixels."""
 
-    @torch.no_grad()
+    @without_gradients
     def chance(shown: np.ndarray) -> np.ndarray:
         keep = torch.from_numpy(shown)
         step = min(BATCH, subject.batch_rows)

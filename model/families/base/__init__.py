@@ -11,10 +11,10 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
 from ...errors import Unsupported
 from ...geometry.grid import ImageGrid
+from ...late import torch
 from ...memory import ByteCache
 from ...prompt import Prompt
 

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from transformers.image_processing_utils import select_best_resolution
 
 from ...geometry.grid import View
 from ...geometry.views import tile_name
+from ...late import transformers
 from . import SeenPicture, TowerPlaces
 
 
@@ -45,7 +45,7 @@ class Raster:
 def raster(size: tuple[int, int], pinpoints: Sequence[Sequence[int]], tile_px: int, patch_px: int, image: int = 0) -> Raster:
     """How a (width, height) source lies on the canvas that suits it best; `pinpoints` are canvases (height, width)."""
     width, height = size
-    high, wide = select_best_resolution((height, width), [tuple(one) for one in pinpoints])
+    high, wide = transformers.image_processing_utils.select_best_resolution((height, width), [tuple(one) for one in pinpoints])
     new_width, new_height = _fitted(width, height, wide, high)
     side, x_scale, y_scale = tile_px // patch_px, width / new_width, height / new_height
     left_px, top_px = (wide - new_width) // 2, (high - new_height) // 2

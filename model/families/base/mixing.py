@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 
+from ...late import torch
 from ...memory import size_bytes
 from ...tap import Rows, Tap, tapped
 from . import Parts

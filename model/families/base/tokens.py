@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from transformers import GenerationMixin
-from transformers.utils import ModelOutput
 
 from ...errors import PictureError, PromptError
+from ...late import torch, transformers
 from ...memory import size_bytes
 from ...prompt import ImagePart
 from . import Parts
@@ -23,7 +21,9 @@ def visual_positions(ids: Sequence[int], image_token_id: int | None) -> np.ndarr
     return np.flatnonzero(np.asarray(ids) == image_token_id)
 
 
-def extend(model: GenerationMixin, tensors: Mapping[str, torch.Tensor], answer: Sequence[int]) -> dict[str, torch.Tensor]:
+def extend(
+    model: transformers.GenerationMixin, tensors: Mapping[str, torch.Tensor], answer: Sequence[int]
+) -> dict[str, torch.Tensor]:
     """Put tokens of an answer behind a prompt, with all that has to grow with it.
 
     The model's own bookkeeping of `generate` says how: PaliGemma's answer is seen in one direction, Mllama's
@@ -35,7 +35,7 @@ def extend(model: GenerationMixin, tensors: Mapping[str, torch.Tensor], answer: 
     length = ids.shape[-1]
     grown = {name: value for name, value in tensors.items() if name != "input_ids"}
     for _ in answer:
-        grown = model._update_model_kwargs_for_generation(ModelOutput(), grown, is_encoder_decoder=False)
+        grown = model._update_model_kwargs_for_generation(transformers.utils.ModelOutput(), grown, is_encoder_decoder=False)
     for name, value in grown.items():
         if value.ndim == 2 and value.shape == (1, length):
             grown[name] = torch.cat([value, value.new_zeros(1, len(answer))], -1)

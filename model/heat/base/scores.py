@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from ...internals.subject import Subject, grid_of
+from ...late import torch, without_gradients
 from ...progress import Run, batches
 from . import Choice, Heat
 
@@ -40,7 +40,7 @@ def reduced(values: np.ndarray, choice: Choice) -> tuple[np.ndarray, str]:
     return found, f"{'largest' if choice.reduce == 'max' else 'mean'} over {where}, {which}"
 
 
-@torch.no_grad()
+@without_gradients
 def drops(subject: Subject, words: Sequence[int], hidden: torch.Tensor, run: Run) -> torch.Tensor:
     """How much less likely, in nats, the words are with tokens hidden: bool [N, T] -> float32 [N]."""
     whole = subject.said(words)

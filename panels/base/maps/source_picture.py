@@ -6,13 +6,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from model import Prompt, open_picture
 from model.errors import InputError
 from model.internals.activation_patching import blocks_of, patch_states
 from model.internals.lens import depths
 from model.internals.subject import Subject, subject_of
+from model.late import torch
 from model.progress import Run
 from model.prompt import ImagePart, picture_names
 from studies.world.edit import Edit, erase, recolour

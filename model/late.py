@@ -1,0 +1,52 @@
+"""torch and transformers, each imported when something of it is first used.
+
+The two take longer to import than all that a page needs, so the program serves its page first and imports them in the
+background (`app.start`). Files of `model` write `from .late import torch` and go on as ever: bodies of functions and
+annotations wait for nothing. What runs while a file is imported must not touch them: no base class, decorator or constant
+of theirs; `without_gradients` stands for `@torch.no_grad()`. `tests/test_layers.py` says which file does.
+
+Any thread may be the first to use one; others that use it meanwhile wait until it is whole.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+if TYPE_CHECKING:
+    import torch as torch
+    import transformers as transformers
+    from torch import nn as nn
+else:
+
+    class _Late:
+        """Stands for a module. Not in `sys.modules`: what other packages import is the module itself."""
+
+        def __init__(self, name: str) -> None:
+            self._name, self._module = name, None
+
+        def __getattr__(self, attribute: str) -> Any:
+            return getattr(self._module or self._imported(), attribute)
+
+        def _imported(self) -> ModuleType:
+            self._module = importlib.import_module(self._name)  # where another thread is at it, waits for it
+            return self._module
+
+    torch, nn, transformers = _Late("torch"), _Late("torch.nn"), _Late("transformers")
+
+
+def without_gradients(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorator: run the function under `torch.no_grad()`. Not for generators, which would leave it at the first value."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        with torch.no_grad():
+            return function(*args, **kwargs)
+
+    return run
