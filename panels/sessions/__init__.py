@@ -76,7 +76,7 @@ class _Sessions:
         b.specimen.act(self.find_again, given, shown, **QUICK)
         t.open.click(self.open_in_chat, given, shown, cancels=b.answering, **QUICK)
         for name, button in t.actions.items():
-            button.click(_Entry(self, name).open, given, shown, **QUICK)
+            button.click(Entry(self, name).open, given, shown, **QUICK)
         t.detail.map(self.open_map, given, shown, **QUICK)
         t.replay.click(self.replay, given, shown, **MODEL)
         t.halt.click(self.halt, self.running, None, queue=False, **SILENT)
@@ -281,7 +281,7 @@ class _Sessions:
 
 
 @dataclass(frozen=True)
-class _Entry:
+class Entry:
     """The button of an action of a tab, which opens the chosen turn there."""
 
     sessions: _Sessions
