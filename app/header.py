@@ -13,7 +13,7 @@ import gradio as gr
 from model import Checkpoint, Loading, WorkbenchError, parse_spec
 from model.errors import CheckpointError
 from model.families.base import Capability
-from panels.base.bench import QUICK, SILENT, Bench, SessionState, explained, sent, warn
+from panels.base.bench import QUICK, Bench, SessionState, explained, sent, warn
 from panels.base.components import component
 from panels.base.turn_views import size_text
 
@@ -72,7 +72,7 @@ class Header:
 
     def wire(self) -> None:
         bench = self.bench
-        slow: dict[str, Any] = {"concurrency_limit": 4, **SILENT}
+        slow: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 4}
         outputs = [self.chips, bench.state, bench.checkpoint]
         loads = [
             bench.checkpoint.input(self.choose, [bench.checkpoint, bench.state], outputs, **slow),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +73,8 @@ def build_demo(
                 bench.specimen = component("specimen", elem_id="specimen")
             with gr.Column(scale=4, min_width=340, elem_classes="fv-instrument"):
                 with gr.Tabs(elem_id="tabs") as bench.tabs:
-                    gates = [_tab(bench, panel) for panel in sorted(panels.values(), key=lambda p: p.order)]
-        _wire_gates(bench, [gate for gate in gates if gate.panel.needs])
+                    for panel in sorted(panels.values(), key=lambda p: p.order):
+                        _tab(bench, panel)
         header.wire()
         opens = strip.opens(demo) if strip is not None else demo.load
         opens(
@@ -93,36 +93,19 @@ def _apart(bench: Bench, history: History, visitors: Guests) -> GuestLog:
     return log
 
 
-@dataclass(frozen=True)
-class _Gate:
-    """A tab's body, and the sentence that stands in its place where the checkpoint in use cannot serve it."""
-
-    panel: Panel
-    reason: gr.HTML
-    body: gr.Column
-
-
-def _tab(bench: Bench, panel: Panel) -> _Gate:
+def _tab(bench: Bench, panel: Panel) -> None:
     with gr.Tab(panel.title, id=panel.slug):
         gr.Markdown(panel.purpose, elem_classes="fv-purpose")
         reason = component("note", visible=False)
         with gr.Column() as body:
             panel.build(bench)
-    return _Gate(panel, reason, body)
 
+    def gate(state: SessionState):
+        missing = _missing(bench, panel, state)
+        return gr.HTML(missing, visible=bool(missing)), gr.Column(visible=not missing)
 
-def _wire_gates(bench: Bench, gates: Sequence[_Gate]) -> None:
-    """Open and close tabs when what is missing changes, not with every turn: the page then goes through all they hold."""
-    missing = gr.State(("",) * len(gates))
-
-    def look(state: SessionState) -> tuple[str, ...]:
-        return tuple(_missing(bench, gate.panel, state) for gate in gates)
-
-    def open_and_close(reasons: tuple[str, ...]) -> list[Any]:
-        return [part for reason in reasons for part in (gr.HTML(reason, visible=bool(reason)), gr.Column(visible=not reason))]
-
-    bench.state.change(look, bench.state, missing, **QUICK)
-    missing.change(open_and_close, missing, [part for gate in gates for part in (gate.reason, gate.body)], **QUICK)
+    if panel.needs:
+        bench.state.change(gate, bench.state, [reason, body], **QUICK)
 
 
 def _missing(bench: Bench, panel: Panel, state: SessionState) -> str:

@@ -11,7 +11,7 @@ import gradio as gr
 from model.errors import InputError
 
 from ..base import actions
-from ..base.bench import MODEL, QUICK, SILENT, SessionState, explained, sent
+from ..base.bench import MODEL, QUICK, SessionState, explained, sent
 from ..base.handlers import Values, event_handler
 from ..base.scenes import SHELF, scene_file, scene_part
 from ..base.turn import read_pictures
@@ -42,7 +42,7 @@ class ChatMoves:
         p.shelf.pick(self.pick, given, shown, cancels=b.answering, **QUICK)
         p.another.click(self.draw_another, given, shown, cancels=b.answering, **QUICK)
         p.fresh.click(self.new_chat, given, shown, cancels=b.answering, **QUICK)
-        p.stop.click(self.halt, p.running, None, queue=False, **SILENT)
+        p.stop.click(self.halt, p.running, None, queue=False, show_progress="hidden", api_visibility="private")
 
     @event_handler
     def look(self, values: Values, event: gr.EventData) -> Iterator[Values]:

@@ -16,7 +16,7 @@ from model.recorder import new_id
 from studies.comparison import LETTERS, Comparison, Side
 
 from .. import panels
-from ..base.bench import MODEL, QUICK, SILENT, Bench, SessionState, sent
+from ..base.bench import MODEL, QUICK, Bench, SessionState, sent
 from ..base.card import Action, Kept
 from ..base.components import PictureUrls, component
 from ..base.handlers import Values, event_handler
@@ -83,7 +83,7 @@ class _Comparing:
         p.stage.reveal(self.reveal, given, shown, **QUICK)
         p.setup.votes(self.votes, given, shown, **QUICK)
         p.stage.kind(self.votes, given, shown, **QUICK)
-        quiet = {"queue": False, **SILENT}
+        quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         p.setup.halt(self.halt, [p.runs], None, **quiet)
         p.stage.stopone(self.halt_one, [p.runs], None, **quiet)
 

@@ -15,7 +15,7 @@ from studies.comparison import left_out
 
 from .. import panels
 from ..base import actions
-from ..base.bench import MODEL, QUICK, SILENT, Bench, SessionState, opening, sent
+from ..base.bench import MODEL, QUICK, Bench, SessionState, opening, sent
 from ..base.card import Action, Kept
 from ..base.components import PictureUrls
 from ..base.handlers import Values, event_handler
@@ -79,7 +79,7 @@ class _Sessions:
             button.click(Entry(self, name).open, given, shown, **QUICK)
         t.detail.map(self.open_map, given, shown, **QUICK)
         t.replay.click(self.replay, given, shown, **MODEL)
-        t.halt.click(self.halt, self.running, None, queue=False, **SILENT)
+        t.halt.click(self.halt, self.running, None, queue=False, show_progress="hidden", api_visibility="private")
         gr.on([t.keep.click, t.note.submit], self.rate, given, shown, **QUICK)
         t.export.click(self.export, given, shown, **QUICK)
         t.delete_run.click(self.ask_delete_turn, given, shown, **QUICK)
