@@ -28,12 +28,8 @@ log = logging.getLogger(__name__)
 MODEL_QUEUE = "model"
 """Concurrency id of every event that runs a model. They wait in the core, in order; the page shows their place."""
 MODEL_LIMIT = 8
-SILENT: dict[str, Any] = {"show_progress": "hidden", "show_progress_on": (), "api_visibility": "private"}
-"""How any event of the page is wired: Gradio shows nothing of its progress.
-
-Hidden is not enough: for every message of an event (each token, too) Gradio's page copies all that every output ever waited
-for holds, tabs with everything inside them. With nothing to show it on, it does not.
-"""
+SILENT: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+"""How any event of the page is wired: Gradio shows nothing of its progress."""
 QUICK: dict[str, Any] = {"concurrency_limit": None, **SILENT}
 """How an event is wired that only reads or writes the log."""
 MODEL: dict[str, Any] = {
