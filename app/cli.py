@@ -16,8 +16,8 @@ from .settings import DEFAULT_CHECKPOINTS, DEFAULT_PORT, ENVIRONMENT
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit status: 0, or 2 after a sentence on what went wrong."""
     given = _parser().parse_args(arguments)
-    zero.prepare()  # before torch, which the next line imports
-    from model.errors import WorkbenchError  # imports torch, which --help need not wait for
+    zero.prepare()  # before anything imports torch
+    from model.errors import WorkbenchError  # the whole core, which --help need not wait for
 
     logging.basicConfig(level=logging.INFO if given.verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if not given.verbose:

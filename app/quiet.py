@@ -5,6 +5,7 @@ Other warnings are. With --verbose nothing is hidden.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import re
 import warnings
@@ -13,7 +14,8 @@ _SPEAKS = re.compile(r"\bdeprecat|\bwill be removed\b", re.IGNORECASE)
 
 
 def hide_deprecations() -> None:
-    """From here on, in all threads. To be called once transformers is imported: its log has a handler of its own."""
+    """From here on, in all threads. It imports transformers, whose log has a handler of its own."""
+    importlib.import_module("transformers.utils.logging")
     for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
         warnings.filterwarnings("ignore", category=category)
     warnings.filterwarnings("ignore", message=rf"(?is).*({_SPEAKS.pattern})")  # some packages' are of a category of their own

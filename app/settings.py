@@ -109,6 +109,6 @@ def _switch(name: str, value: str | None, otherwise: bool) -> bool:
 
 
 def _wrong(sentence: str) -> Exception:
-    from model.errors import WorkbenchError  # imports torch, which --help need not wait for
+    from model.errors import WorkbenchError  # the whole core, which --help need not wait for
 
     return WorkbenchError(sentence)

@@ -1,9 +1,9 @@
 """torch and transformers, each imported when something of it is first used.
 
-The two take longer to import than all that a page needs, so the program serves its page first and imports them in the
-background (`app.start`). Files of `model` write `from .late import torch` and go on as ever: bodies of functions and
+The two take longer to import than all the rest, and much of the core does without: a page can be built, a log read, a card
+written before they are there. Files of `model` write `from .late import torch` and go on as ever: bodies of functions and
 annotations wait for nothing. What runs while a file is imported must not touch them: no base class, decorator or constant
-of theirs; `without_gradients` stands for `@torch.no_grad()`. `tests/test_layers.py` says which file does.
+of theirs; `without_gradients` stands for `@torch.no_grad()`.
 
 Any thread may be the first to use one; others that use it meanwhile wait until it is whole.
 """
