@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from ..errors import WorkbenchError
@@ -63,7 +63,12 @@ class CallRecord:
             slot.run(task, relay, stop)
 
         yield from load_on(slot, call.checkpoint, stop)
-        yield from slot.worker.stream(job, stop)
+        over = False
+        with closing(slot.worker.stream(job, stop)) as events:
+            for event in events:
+                if not over:  # a slot may take a while to be given back after the answer
+                    yield event
+                over = over or isinstance(event, Finished)
         if self.finished is None:  # stopped before its turn
             self.events.append(Finished(call.run_id, "", "stopped", 0, 0.0))
             yield self.events[-1]

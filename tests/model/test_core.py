@@ -6,6 +6,7 @@ import gc
 import hashlib
 import inspect
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ from model.prompt import Message, Prompt, ask
 from model.running import pool
 from model.running.round_robin import Column
 from model.running.tasks import Here
+from model.running.worker import HEARTBEAT_S
 
 SHORT = Options(max_new_tokens=3)
 QUESTION = ask("Is there a red circle?", picture(0))
@@ -520,6 +522,19 @@ def test_every_public_way_to_the_model_asks_for_admission_before_anything_else(o
         assert counted.pop() == (2 if name in ("score_many", "side_by_side") else 1), name
     assert own_bed.recorder.starts == []
     assert own_bed.core.loaded() == []
+
+
+def test_nothing_follows_the_end_of_an_answer_though_its_place_is_busy_a_while(bed: Bed) -> None:
+    class Slow(Here):
+        def run(self, task: Any, emit: Any, stop: threading.Event) -> None:
+            super().run(task, emit, stop)
+            time.sleep(3 * HEARTBEAT_S)
+
+    core, slot = Core(), Slow(bed.core.pool)
+    bed.vlm("llava_clip")
+    core.slot_of = lambda checkpoint: slot
+    events = list(core.generate(bed.spec("llava_clip"), QUESTION, SHORT))
+    assert [index for index, event in enumerate(events) if isinstance(event, Finished)] == [len(events) - 1]
 
 
 def test_work_runs_where_its_checkpoint_says(own_bed: Bed, bed: Bed) -> None:
