@@ -16,7 +16,7 @@ ENV HOME=/home/user \
     FOVEA_PUBLIC=1
 WORKDIR /home/user/app
 
-COPY --chown=user requirements.txt ./
+COPY --chown=user requirements.txt constraints.txt ./
 RUN pip install --user --no-cache-dir --index-url https://download.pytorch.org/whl/${TORCH} "torch>=2.8,<2.14" \
     && pip install --user --no-cache-dir -r requirements.txt
 COPY --chown=user app.py LICENSE ./

@@ -1,4 +1,4 @@
-"""The command line: serve, study, train, evaluate, checkpoints."""
+"""The command line: serve, study, train, evaluate, doctor, readme."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from .settings import DEFAULT_CHECKPOINTS, DEFAULT_PORT, ENVIRONMENT
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit status: 0, or 2 after a sentence on what went wrong."""
     given = _parser().parse_args(arguments)
+    if given.run is _doctor:  # what keeps the next lines from being imported is among what it tells
+        return _doctor(given)
     zero.prepare()  # before anything imports torch
     from model.errors import WorkbenchError  # the whole core, which --help need not wait for
 
@@ -66,6 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--questions", type=positive_count, default=4000, help="size of the main set")
     evaluate.add_argument("--json", action="store_true", help="print the figures last, as one line of JSON")
     evaluate.set_defaults(run=_evaluate)
+    doctor = commands.add_parser("doctor", help="say what is here and what is wrong; goes into a bug report")
+    doctor.add_argument("--checkpoint", action="append", default=argparse.SUPPRESS, metavar="SPEC", help="open this one, too")
+    doctor.add_argument("--data", metavar="DIR", default=argparse.SUPPRESS, help="folder of the log (default ./data)")
+    doctor.add_argument("--json", action="store_true", help="print one line of JSON instead")
+    doctor.set_defaults(run=_doctor)
     readme = commands.add_parser("readme", help="write the tables of README.md, docs/ and studies/README.md anew")
     readme.set_defaults(run=_readme)
     types = commands.add_parser("types", help="write assets/js/types.d.ts anew, the types of what scripts are sent")
@@ -139,6 +146,12 @@ def _types(given: argparse.Namespace) -> int:
 
     script_types.write()
     return 0
+
+
+def _doctor(given: argparse.Namespace) -> int:
+    from .doctor import doctor
+
+    return doctor(tuple(given.checkpoint or ()), given.data, as_json=given.json, say=print)
 
 
 def _readme(given: argparse.Namespace) -> int:

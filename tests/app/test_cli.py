@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from program import ROOT, Program, environment
 
-from app import cli, readme, serve
+from app import cli, doctor, readme, serve
 from app.settings import Settings
 from model.checkpoint import Checkpoint
 from studies import runner
 from studies.training import card, make
 
-COMMANDS = ("serve", "study", "train", "evaluate", "readme")
+COMMANDS = ("serve", "study", "train", "evaluate", "doctor", "readme")
 
 
 @pytest.fixture(autouse=True)
@@ -261,6 +261,20 @@ class TestTrainAndEvaluate:
         assert cli.main(["train", "tiny-llava", "--folder", "run", "--out", "made", "--scale", "0.5"]) == 0
         assert cli.main(["evaluate", "./runs/mine", "--questions", "40", "--json"]) == 0
         assert heard == [(("tiny-llava", Path("run"), Path("made")), 0.5), (("./runs/mine", 40), True)]
+
+
+class TestDoctor:
+    def test_what_is_given_arrives_and_what_is_wrong_is_the_status(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        heard: list[Any] = []
+
+        def hear(checkpoints: tuple[str, ...], data: str | None, as_json: bool, say: Any) -> int:
+            heard.append((checkpoints, data, as_json))
+            return len(heard) - 1
+
+        monkeypatch.setattr(doctor, "doctor", hear)
+        assert cli.main(["doctor"]) == 0
+        assert cli.main(["--data", "log", "doctor", "--checkpoint", "a/b", "--checkpoint", "./c", "--json"]) == 1
+        assert heard == [((), None, False), (("a/b", "./c"), "log", True)]
 
 
 class TestReadme:
