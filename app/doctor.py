@@ -120,7 +120,8 @@ def _packages() -> Iterator[Finding]:
 def _program() -> Finding:
     """Whether all code of the program loads, every entry of a registry with it."""
     try:
-        importlib.import_module(f"{__package__}.serve")
+        for name in ("torch", "transformers", f"{__package__}.serve"):  # the page alone would import the first two later
+            importlib.import_module(name)
         found = {words: getattr(importlib.import_module(package), name) for package, name, words in REGISTRIES}
     except Exception as error:  # whatever a package that does not fit raises
         return Finding("program", f"It does not load: {_named(error)}", REPORT)
@@ -226,7 +227,8 @@ def _memory() -> Finding:
     from model.memory import free_bytes
 
     free = free_bytes(torch.device("cpu"))
-    says, facts = [f"{free / 1e9:,.1f} GB can be taken"], {"free_bytes": free, "gpus": []}
+    says = [f"{free / 1e9:,.1f} GB can be taken"]
+    facts: dict[str, Any] = {"free_bytes": free, "gpus": []}
     for index in range(torch.cuda.device_count()):
         name, left = torch.cuda.get_device_name(index), free_bytes(torch.device("cuda", index))
         facts["gpus"].append({"name": name, "free_bytes": left})
