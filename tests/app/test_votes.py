@@ -110,7 +110,7 @@ def test_of_votes_that_race_one_counts(tmp_path: Path, blind: bool) -> None:
         said = list(pool.map(cast, outcomes))
     [vote] = History(first).votes()
     if blind:
-        assert sorted(said)[:7] == [FINAL] * 7
+        assert said.count(FINAL) == 7
         assert [word for word in said if word != FINAL] == [vote.outcome]
     else:
         assert said == outcomes, "the last one counts"

@@ -263,7 +263,7 @@ def test_a_config_without_a_part_does_not_make_a_large_one_at_random(
 ) -> None:
     folder, read = copy(), []
     edit(folder / "config.json", **{part: None})
-    monkeypatch.setattr(loading.AutoModelForImageTextToText, "from_pretrained", lambda *args, **more: read.append(args))
+    monkeypatch.setattr(loading.transformers.AutoModelForImageTextToText, "from_pretrained", lambda *args, **more: read.append(args))
     with pytest.raises(BrokenCheckpoint, match=r"describes [\d,]{9,} weights, and its files hold [\d,]+\. Download"):
         load(folder)
     assert read == []
@@ -441,6 +441,6 @@ def test_what_goes_wrong_in_reading_is_told_by_kind(
     def fail(*args: Any, **kwargs: Any) -> None:
         raise error
 
-    monkeypatch.setattr(loading.AutoModelForImageTextToText, "from_pretrained", fail)
+    monkeypatch.setattr(loading.transformers.AutoModelForImageTextToText, "from_pretrained", fail)
     with pytest.raises(kind, match=said):
         load(copy(), attention="sdpa")

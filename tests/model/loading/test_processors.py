@@ -176,7 +176,7 @@ def test_video_is_refused_with_a_sentence(name: str, checkpoint: Callable[[str],
 
 
 def test_nothing_is_said_about_torchvision(checkpoint: Callable[[str], Path]) -> None:
-    code = "import sys; from model.processors import load_processors\nfor folder in sys.argv[1:]: load_processors(folder)"
+    code = "import sys; from model.loading.processors import load_processors\nfor folder in sys.argv[1:]: load_processors(folder)"
     folders = [str(checkpoint(name)) for name in FAMILIES]
     run = subprocess.run([sys.executable, "-c", code, *folders], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout + run.stderr == ""
@@ -403,7 +403,7 @@ def test_what_the_hub_says_becomes_a_sentence(
     def refuse(*args: Any, **kwargs: Any) -> str:
         raise response(raised)
 
-    monkeypatch.setattr("model.loading.load.processors.snapshot_download", refuse)
+    monkeypatch.setattr("model.loading.processors.snapshot_download", refuse)
     with pytest.raises(expected, match="someone/llava@main"):
         load_processors("someone/llava", revision="main")
 
@@ -423,7 +423,7 @@ def test_a_repository_is_read_from_its_snapshot(checkpoint: Callable[[str], Path
         asked.update(kwargs, repo=repo)
         return str(checkpoint("llava_clip"))
 
-    monkeypatch.setattr("model.loading.load.processors.snapshot_download", snapshot)
+    monkeypatch.setattr("model.loading.processors.snapshot_download", snapshot)
     assert load_processors("someone/llava", revision="abc", local_files_only=True).processor
     assert (asked["repo"], asked["revision"], asked["local_files_only"]) == ("someone/llava", "abc", True)
     assert not any(pattern.endswith(("safetensors", "bin", "py")) for pattern in asked["allow_patterns"])
