@@ -52,8 +52,13 @@ class Looked:
         return self
 
     def raw(self) -> Looked:
-        """Raw attention, all of it held by the page."""
-        return self.method("attention").drawn('"attention"')
+        """Raw attention, all of it held by the page, and asked for once more to be logged, as a map is that stays."""
+        self.method("attention").drawn('"attention"')
+        for _ in range(40):
+            if any('"what":"heat"' in asked and '"method":"attention"' in asked for asked in self.asked):
+                break
+            self.page.wait_for_timeout(100)
+        return self
 
     @property
     def chips(self) -> Locator:

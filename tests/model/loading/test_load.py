@@ -263,7 +263,9 @@ def test_a_config_without_a_part_does_not_make_a_large_one_at_random(
 ) -> None:
     folder, read = copy(), []
     edit(folder / "config.json", **{part: None})
-    monkeypatch.setattr(loading.transformers.AutoModelForImageTextToText, "from_pretrained", lambda *args, **more: read.append(args))
+    monkeypatch.setattr(
+        loading.transformers.AutoModelForImageTextToText, "from_pretrained", lambda *args, **more: read.append(args)
+    )
     with pytest.raises(BrokenCheckpoint, match=r"describes [\d,]{9,} weights, and its files hold [\d,]+\. Download"):
         load(folder)
     assert read == []
