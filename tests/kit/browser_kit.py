@@ -167,7 +167,7 @@ class Watched:
 
     def error(self) -> str:
         """The sentence above the question box, waited for."""
-        return self.page.locator("#chat-error .fv-error").inner_text()
+        return self.page.locator("#chat-error .fv-error:not(:empty)").inner_text()
 
     def run_id(self, turn: int = -1) -> str:
         return str(self.turns.nth(turn).get_attribute("data-run"))
