@@ -21,11 +21,6 @@ def any_turn(record: RunRecord) -> bool:
     return True
 
 
-def with_pictures(record: RunRecord) -> bool:
-    """A turn that was asked with a picture."""
-    return bool(record.prompt.images)
-
-
 def nothing_more(bench: Bench, row: RunRow) -> Mapping[str, str]:
     return {}
 
