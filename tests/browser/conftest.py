@@ -10,11 +10,27 @@ from browser_kit import Watched, opened_browser
 from playwright.sync_api import Browser, sync_playwright
 from program import Program
 
+AS_STARTED = ("tiny-llava", "endless-llava")
+
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright, opened_browser(playwright) as found:
         yield found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def as_started(browser: Browser, served: Program) -> None:
+    """What tests of the API have loaded into the program is unloaded: pages find it as it was started."""
+    context = browser.new_context()
+    page = Watched(context, served.url).open().page
+    for chip in page.locator(".fv-ck-name").all_inner_texts():
+        if chip not in AS_STARTED:
+            page.get_by_role("button", name=f"Unload {chip} and free").click()
+            page.wait_for_function(
+                "chip => [...document.querySelectorAll('.fv-ck-name')].every(node => node.innerText !== chip)", arg=chip
+            )
+    context.close()
 
 
 @pytest.fixture
