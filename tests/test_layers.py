@@ -268,6 +268,80 @@ def test_folders_of_scripts_stand_in_an_order(name: str, wanted: str, told: list
     assert script_problems(name, f"import {{ b }} from '{wanted}';") == told
 
 
+MODULES = {name_of(path).removesuffix(".py"): path for path in sources()}
+FOLDERS = sorted({Path(name).parent.as_posix() for name in MODULES} - {"."})
+MANY = {"model/families", "model/heat", "model/decoders", "model/box_formats", "studies"}
+"""Folders of one entry a file. Any other holds at most FOLDER_FILES."""
+FOLDER_FILES = 20
+Arrows = dict[str, set[str]]
+
+
+def module_of(path: list[str]) -> str:
+    """The file that a dotted path of ours leads to, as `MODULES` names it."""
+    for end in range(len(path), 0, -1):
+        for name in ("/".join(path[:end]), "/".join([*path[:end], "__init__"])):
+            if name in MODULES:
+                return name
+    raise AssertionError(f"{'.'.join(path)} is no module of ours")
+
+
+def for_types(tree: ast.AST) -> set[int]:
+    """Lines of what is imported for types alone."""
+    blocks = (node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    return {line for block in blocks for line in range(block.lineno, (block.end_lineno or 0) + 1)}
+
+
+def rooms(folder: str) -> Arrows:
+    """What lies in a folder -> what else in it it imports. A folder within is one room; two files may name each other's types."""
+    found: Arrows = {}
+    for name, path in MODULES.items():
+        if not name.startswith(f"{folder}/"):
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        here, inner = name.removeprefix(f"{folder}/").split("/")[0], "/" in name.removeprefix(f"{folder}/")
+        for line, wanted in imported_modules(name_of(path), tree):
+            target = module_of(wanted).removeprefix(f"{folder}/") if wanted[0] in LAYERS else "/"
+            if not target.startswith(("/", *(f"{layer}/" for layer in LAYERS))):
+                within = inner or "/" in target
+                if target.split("/")[0] != here and (within or line not in for_types(tree)):
+                    found.setdefault(here, set()).add(target.split("/")[0])
+    return found
+
+
+def circle(arrows: Arrows) -> list[str]:
+    """Rooms of a circle and those that lead to it: what is left when what leads nowhere is taken away."""
+    left = {room: set(to) for room, to in arrows.items()}
+    while ends := {to for tos in left.values() for to in tos} - set(left):
+        left = {room: to - ends for room, to in left.items() if to - ends}
+    return sorted(left)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_rooms_of_a_folder_stand_on_floors(folder: str) -> None:
+    """No circle: each file and each folder in it imports only what stands below."""
+    assert circle(rooms(folder)) == []
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_is_looked_over_at_once(folder: str) -> None:
+    files = [name for name in MODULES if Path(name).parent.as_posix() == folder]
+    assert folder in MANY or len(files) <= FOLDER_FILES
+
+
+def test_a_circle_of_rooms_is_found() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"d"}}) == []
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "e": {"f"}}) == ["a", "b", "c"]
+    assert circle({"a": {"a"}}) == ["a"]
+
+
+def test_arrows_between_rooms_are_read_from_the_source() -> None:
+    arrows = rooms("model")
+    assert {"generation", "running", "families", "checkpoint"} <= arrows["core"]
+    assert "families" in arrows["generation"]
+    assert "generation" not in arrows["families"]
+    assert "core" not in arrows["running"]
+
+
 def test_app_is_the_package_and_tests_are_none() -> None:
     """A module app.py beside a package without __init__.py would win; a package under tests could shadow ours."""
     import app

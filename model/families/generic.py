@@ -8,7 +8,6 @@ import math
 import numpy as np
 
 from ..errors import PromptError, Unsupported
-from ..generation.encoder_cache import takes_features
 from ..geometry.grid import ImageGrid, View
 from ..geometry.pixels import to_uint8
 from ..late import torch
@@ -16,7 +15,7 @@ from ..prompt import ImagePart, Prompt
 from . import families
 from .base import Capability, Family, ImageInput, Inputs, Parts, SeenPicture
 from .base.chat_template import image_token, render
-from .base.tokens import extend, special_tokens, to_device, visual_positions
+from .base.tokens import extend, special_tokens, takes_features, to_device, visual_positions
 
 ONE_IMAGE = frozenset({"instructblip", "kosmos-2", "florence2", "git"})
 UNTEMPLATED = {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -63,12 +62,6 @@ def tensor_key(tensors: Mapping[str, torch.Tensor]) -> str:
         digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
         digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def takes_features(model: torch.nn.Module) -> bool:
-    """Whether `forward` takes encoder outputs in place of pixels (`mm_encoder_outputs`, transformers 5.19 and later)."""
-    names = inspect.signature(model.forward).parameters
-    return "mm_encoder_outputs" in names and callable(getattr(model.base_model, "get_image_features", None))
 
 
 def joined(outputs: Sequence[Any]) -> Any:

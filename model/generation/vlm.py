@@ -15,13 +15,13 @@ from typing import Any, Literal, TypeVar
 from ..checkpoint import Checkpoint
 from ..errors import OutOfMemory, PromptError
 from ..families.base import Family, Inputs, Parts
-from ..families.base.tokens import Pieces
+from ..families.base.tokens import Pieces, takes_features
 from ..late import transformers
 from ..memory import ByteCache, free_unused, human_bytes, is_out_of_memory, model_bytes
 from ..options import Options
 from ..prompt import Prompt
 from .answer import Answering
-from .encoder_cache import EncoderCache, joined, takes_features
+from .encoder_cache import EncoderCache, joined
 from .prefix_cache import Kept, image_spans
 
 T = TypeVar("T")

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import gradio as gr
 
-from .. import panels
 from .bench import Bench, Panel, SessionState
 from .card import Action, Place
 from .records import RunRecord
+from .registry import panels
 
 Button = tuple[str, str, str]
 """Name, text and explanation, as the page's scripts take it."""

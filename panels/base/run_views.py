@@ -12,7 +12,7 @@ from .components import PictureUrls
 from .maps.saved_maps import SavedMap
 from .requests import plain
 from .scenes import truth
-from .turn_views import image_views, last_asked, meter, milliseconds
+from .turn_views import cut, image_views, last_asked, meter, milliseconds
 
 RATED = {1: "rated good", -1: "rated bad"}
 
@@ -58,12 +58,6 @@ def run_line(row: Any) -> dict[str, Any]:
 def local_time(stamp: str) -> str:
     """A time of the log in this machine's zone, to the minute."""
     return datetime.fromisoformat(stamp).astimezone().strftime("%Y-%m-%d %H:%M")
-
-
-def cut(text: str, length: int = 160) -> str:
-    """The beginning of a text, on one line."""
-    line = " ".join(text[: 4 * length].split())
-    return line if len(line) <= length else line[: length - 1] + "\u2026"
 
 
 def compared(record: Any, second: Iterable[Token], answer: str) -> dict[str, Any]:

@@ -127,6 +127,12 @@ def meter(record: Any) -> list[list[str]]:
     return found
 
 
+def cut(text: str, length: int = 160) -> str:
+    """The beginning of a text, on one line."""
+    line = " ".join(text[: 4 * length].split())
+    return line if len(line) <= length else line[: length - 1] + "\u2026"
+
+
 def milliseconds(value: float) -> str:
     """12.3 -> "12 ms", 1234 -> "1.2 s"."""
     return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.1f} s"

@@ -18,10 +18,9 @@ from studies.comparison import LETTERS
 
 from ..base import settings as _settings
 from ..base.bench import Bench
-from ..base.run_views import cut
 from ..base.scenes import scene_of, suggestions
 from ..base.turn import MAX_QUESTION_CHARACTERS
-from ..base.turn_views import whole
+from ..base.turn_views import cut, whole
 
 LEAST, MOST = 2, len(LETTERS)
 LOW_SIDE_PX, HIGH_SIDE_PX = 28, 4096

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,12 @@ from ...late import torch, transformers
 from ...memory import size_bytes
 from ...prompt import ImagePart
 from . import Parts
+
+
+def takes_features(model: torch.nn.Module) -> bool:
+    """Whether `forward` takes encoder outputs in place of pixels (`mm_encoder_outputs`, transformers 5.19 and later)."""
+    names = inspect.signature(model.forward).parameters
+    return "mm_encoder_outputs" in names and callable(getattr(model.base_model, "get_image_features", None))
 
 
 def visual_positions(ids: Sequence[int], image_token_id: int | None) -> np.ndarray:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from model.errors import WorkbenchError
 
-from ... import panels
 from ..bench import Bench, History
 from ..card import Kept
 from ..records import Json
+from ..registry import panels
 
 log = logging.getLogger(__name__)
 MAX_TITLE = 200

@@ -22,10 +22,9 @@ from studies.world.scene import COLOURS, NEVER_TRAINED, Scene
 
 from ..bench import Bench
 from ..components import PictureUrls
-from ..run_views import cut
 from ..scenes import scene_of
 from ..truth import asked_about
-from ..turn_views import whole
+from ..turn_views import cut, whole
 from .overlay import packed
 
 SIDE = 3
