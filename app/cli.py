@@ -48,9 +48,10 @@ def _parser() -> argparse.ArgumentParser:
     _serve_flags(serve, argparse.SUPPRESS)
     serve.set_defaults(run=_serve)
     study = commands.add_parser("study", help="run a study and print its table")
-    study.add_argument("name", help="faithfulness, lens, shortcut, side-by-side, throughput or trace-cost")
+    study.add_argument("name", help="faithfulness, lens, log, shortcut, side-by-side, throughput or trace-cost")
     study.add_argument("--checkpoint", action="append", default=[], metavar="SPEC")
     study.add_argument("--scenes", type=positive_count, metavar="N", help="how many drawn scenes, or pictures and categories")
+    study.add_argument("--turns", type=positive_count, metavar="N", help="how large the log gets (default 200000)")
     study.add_argument("--annotations", type=Path, metavar="COCO.json", help="your own pictures: boxes or polygons")
     study.add_argument("--pictures", type=Path, metavar="DIR", help="their folder (default: that of the json)")
     study.add_argument("--json", action="store_true", help="print the figures last, as one line of JSON")
@@ -123,7 +124,12 @@ def _study(given: argparse.Namespace) -> int:
     from studies.runner import RESULTS, run_study
 
     keep = RESULTS if given.keep else None
-    options = {name: value for name in ("scenes", "annotations", "pictures") if (value := getattr(given, name)) is not None}
+    taken = ("scenes", "turns", "annotations", "pictures")
+    options = {name: value for name in taken if (value := getattr(given, name)) is not None}
+    if given.name == "log":  # a study may not know how a log is kept
+        from .log.measured import MeasuredLog
+
+        options["log"] = MeasuredLog
     return run_study(given.name, given.checkpoint, as_json=given.json, say=print, keep=keep, options=options)
 
 

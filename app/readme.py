@@ -97,6 +97,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "families": _families,
     "studies": _studies,
     "evaluation": _evaluation,
+    "log": lambda: _kept("log"),
     "throughput": lambda: _kept("throughput"),
     "trace_cost": lambda: _kept("trace-cost"),
     "heat": _heat,
