@@ -279,7 +279,7 @@ def test_patches_are_patched_from_another_picture_and_the_answer_changes(page: W
     assert changed.locator(".fv-text").inner_text() == chosen.rsplit(" ", 1)[1]
     shares = changed.locator(".fv-ptable tbody tr").first.locator("td").all_inner_texts()
     assert shares == ["0, enters", "1.00", shares[2], "1.00"]  # all the patches were chosen
-    assert changed.locator("img").evaluate("picture => picture.complete && picture.naturalWidth > 0")
+    page.page.wait_for_function("() => document.querySelector('.fv-change img')?.naturalWidth > 0")
     looked.button("Clear").click()
     assert not row.is_visible()
 

@@ -15,7 +15,7 @@ import sysconfig
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from importlib import metadata
 from pathlib import Path
 from types import FrameType
@@ -94,6 +94,17 @@ class Deprecations(logging.Handler):
 
     def pytest_unconfigure(self) -> None:
         self.leave()
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Hand what one of several workers found to the process that prints."""
+        if (output := getattr(session.config, "workeroutput", None)) is not None:
+            output["deprecations"] = [[*astuple(one), count] for one, count in self.found.items()]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Take what a worker of pytest-xdist hands over; one that was killed hands over nothing."""
+        for *fields, count in getattr(node, "workeroutput", {}).get("deprecations", ()):
+            self.found[Deprecation(*fields)] += count
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.found:
