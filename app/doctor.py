@@ -31,10 +31,6 @@ OLDEST = (3, 10)
 INSTALL, EXACT = "pip install -r requirements.txt", "pip install -c constraints.txt -r requirements.txt"
 REPORT = f"{EXACT} brings the versions of the last full green run. If it stays, report it with this output."
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-REGISTRIES = (
-    ("model.families", "families", "families"), ("model.heat", "heat_methods", "heat methods"),
-    ("panels", "panels", "tabs"), ("studies", "studies", "studies"),
-)  # fmt: skip
 ENOUGH_BYTES = 10**9
 """The program takes that with the built-in checkpoints; a log of as much is a year's."""
 WIDTH, ABOUT = 110, 12
@@ -122,14 +118,15 @@ def _program() -> Finding:
     try:
         for name in ("torch", "transformers", f"{__package__}.serve"):  # the page alone would import the first two later
             importlib.import_module(name)
-        found = {words: getattr(importlib.import_module(package), name) for package, name, words in REGISTRIES}
+        from .registries import failures, registries
+
+        counts = ", ".join(f"{len(registry)} {words}" for words, registry in registries().items())
+        broken = ", ".join(f"{file} ({error})" for file, error in failures().items())
     except Exception as error:  # whatever a package that does not fit raises
         return Finding("program", f"It does not load: {_named(error)}", REPORT)
     hide_deprecations()
-    counts = ", ".join(f"{len(registry)} {words}" for words, registry in found.items())
-    broken = [f"{each.package}.{module} ({error})" for each in found.values() for module, error in each.failures.items()]
     if broken:
-        return Finding("program", f"It loads without {', '.join(broken)}.", REPORT)
+        return Finding("program", f"It loads without {broken}.", REPORT)
     return Finding("program", f"It loads, with {counts}.")
 
 

@@ -17,6 +17,8 @@ from panels.base.bench import QUICK, Bench, SessionState, explained, sent, warn
 from panels.base.components import component
 from panels.base.turn_views import size_text
 
+from .registries import failures
+
 BADGES = {
     Capability.GENERATE: ("answers", "It answers questions"),
     Capability.MULTI_IMAGE: ("several pictures", "A prompt may hold several pictures"),
@@ -31,6 +33,8 @@ SUGGESTED = {
     "llava-hf/llava-1.5-7b-hf": "14 GB",
 }
 """Hub ids to begin with, and about how much each downloads."""
+LOGGED = "it failed to load; the log says why."
+"""In place of an error, which may hold paths of this machine, on a public page."""
 BRAND = '<div class="fv-brand"><h1>Fovea</h1><p>look into vision-language models</p></div>'
 MAX_SPEC = 300
 MAX_NAME = 120
@@ -181,6 +185,7 @@ class Header:
             "error": error,
             "shared": self.bench.public,
             "trouble": self.bench.trouble() or "",
+            "left_out": [f"{file} is left out: {LOGGED if self.bench.public else error}" for file, error in failures().items()],
         }
 
     def checkpoints_list(self) -> list[dict[str, Any]]:

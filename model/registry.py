@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import pkgutil
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 class Registry(Generic[T]):
     """Named things of one kind, found by importing every module of a package.
 
     Modules named `base` or starting with `_` are not entries. A module that fails to import does not
-    take the others with it: its error is kept in `failures`, and a test asserts that there are none.
+    take the others with it: its error is logged and kept in `failures`, and a test asserts that there are none.
     """
 
     def __init__(self, kind: str, package: str) -> None:
         self.kind, self.package = kind, package
-        self.failures: dict[str, str] = {}
+        self._failures: dict[str, str] = {}
         self._entries: dict[str, T] = {}
         self._scanned = False
         self._lock = threading.RLock()
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Files that failed to import, by their path in the repository, each with its error."""
+        self._scan()
+        return self._failures
 
     def add(self, name: str) -> Callable[[type], type]:
         """Decorator: make one instance of the class the entry of this name. Raises ValueError for a taken name."""
@@ -40,7 +48,7 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> T:
         self._scan()
         if name not in self._entries:
-            failed = "".join(f" {module} failed to load: {error}." for module, error in self.failures.items())
+            failed = "".join(f" {file} failed to load: {error}." for file, error in self.failures.items())
             raise KeyError(
                 f"There is no {self.kind} named {name!r}. Known: {', '.join(sorted(self._entries)) or 'none'}.{failed}"
             )
@@ -75,7 +83,11 @@ class Registry(Generic[T]):
             for info in pkgutil.iter_modules(package.__path__):
                 if info.name.startswith("_") or info.name == "base":
                     continue
+                module = f"{self.package}.{info.name}"
                 try:
-                    importlib.import_module(f"{self.package}.{info.name}")
+                    importlib.import_module(module)
                 except Exception as error:  # kept and shown; one broken file must not hide the others
-                    self.failures[info.name] = f"{type(error).__name__}: {error}"
+                    self._entries = {name: entry for name, entry in self._entries.items() if type(entry).__module__ != module}
+                    file = f"{module.replace('.', '/')}{'/__init__' if info.ispkg else ''}.py"
+                    self._failures[file] = f"{type(error).__name__}: {error}"
+                    log.exception("%s fails to load, so this %s is left out: %s", file, self.kind, self._failures[file])

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from model import Core, ask, from_image, parse_spec
 from model.families.base import Capability
@@ -26,6 +25,7 @@ from model.heat import heat_methods
 from model.heat.base import Choice
 from model.internals.subject import Subject
 from model.internals.trace import take_trace
+from model.late import torch
 from model.progress import Run
 from model.prompt import Prompt
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-from transformers import AutoProcessor, CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-
 from model.checkpoint import builtin_folders
+from model.late import torch, transformers
 
 
 def random_llava(folder: Path) -> Path:
     """A LLaVA of LLaVA-1.5's shape at 77 M parameters with random weights: 336 px, 576 image tokens. The same each time."""
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
     source = builtin_folders()["tiny-llava"]
-    tokenizer = AutoProcessor.from_pretrained(source, trust_remote_code=False).tokenizer
+    tokenizer = transformers.AutoProcessor.from_pretrained(source, trust_remote_code=False).tokenizer
     ids = {name: tokenizer.convert_tokens_to_ids(f"<{name}>") for name in ("pad", "bos", "eos", "image")}
-    vision = CLIPVisionConfig(
+    vision = transformers.CLIPVisionConfig(
         hidden_size=512, intermediate_size=2048, num_hidden_layers=12, num_attention_heads=8, image_size=336, patch_size=14
     )
-    text = LlamaConfig(
+    text = transformers.LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=512,
         intermediate_size=1376,
@@ -32,12 +31,14 @@ def random_llava(folder: Path) -> Path:
         pad_token_id=ids["pad"],
     )
     torch.manual_seed(0)
-    config = LlavaConfig(vision_config=vision, text_config=text, image_token_index=ids["image"], image_seq_length=576)
-    model = LlavaForConditionalGeneration(config).eval()
+    config = transformers.LlavaConfig(
+        vision_config=vision, text_config=text, image_token_index=ids["image"], image_seq_length=576
+    )
+    model = transformers.LlavaForConditionalGeneration(config).eval()
     model.generation_config.update(eos_token_id=None, pad_token_id=ids["pad"], bos_token_id=ids["bos"])
     model.save_pretrained(folder)
     pictures = CLIPImageProcessorPil(size={"shortest_edge": 336}, crop_size={"height": 336, "width": 336})
-    LlavaProcessor(
+    transformers.LlavaProcessor(
         image_processor=pictures,
         tokenizer=tokenizer,
         patch_size=14,

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
-
 from model import Checkpoint, Column, ColumnFailed, Core, Options, Token, ask, from_image, parse_spec
 from model.errors import WorkbenchError
 from model.events import Event
+from model.late import torch
 
 from . import studies
 from .base import Report, Tell

@@ -20,9 +20,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-import torch
-
 from model import Checkpoint, Core, Message, Options, Prefilled, Prompt, Token, ask, from_image, parse_spec
+from model.late import torch
 from model.memory import human_bytes
 
 from . import studies

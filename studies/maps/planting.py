@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw
 
 from model import Prompt, ask, from_image
@@ -21,6 +20,7 @@ from model.generation.scoring import answer_ids
 from model.generation.vlm import VisionLanguageModel
 from model.internals.roles import decoder_layers, prefixes
 from model.internals.subject import Subject
+from model.late import torch, without_gradients
 
 from ..world import questions
 from ..world.draw import draw, masks, pixel_box
@@ -140,7 +140,7 @@ def said(vlm: VisionLanguageModel, scene: Marked, colour: str, *, marked: bool) 
     return subject.logprobs(subject.features[None]).sum()
 
 
-@torch.no_grad()
+@without_gradients
 def follows(vlm: VisionLanguageModel, scene: Marked) -> bool:
     """Whether the mark's color is likelier than that of the thing asked about."""
     return bool(said(vlm, scene, scene.leak, marked=True) > said(vlm, scene, scene.truth, marked=True))

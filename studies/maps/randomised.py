@@ -10,10 +10,9 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-
 from model.generation.vlm import VisionLanguageModel
 from model.internals.roles import decoder_layers, prefixes
+from model.late import torch, without_gradients
 
 
 @contextmanager
@@ -37,7 +36,7 @@ def random_decoder(vlm: VisionLanguageModel, seed: int = 0) -> Iterator[None]:
             model.set_submodule(name, layer)
 
 
-@torch.no_grad()
+@without_gradients
 def _redrawn(layer: torch.nn.Module, deviation: float, random: torch.Generator) -> torch.nn.Module:
     configs = {id(config): config for module in layer.modules() if (config := vars(module).get("config")) is not None}
     twin = copy.deepcopy(layer, configs)  # configs stay shared: they say through which attention function the model goes

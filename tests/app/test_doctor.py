@@ -108,9 +108,9 @@ class TestWhatItFinds:
         assert finding.cure == REPORT
 
     def test_an_entry_of_a_registry_that_fails_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(heat_methods.failures, "mine", "NameError: name 'torhc' is not defined")
+        monkeypatch.setitem(heat_methods.failures, "model/heat/mine.py", "NameError: name 'torhc' is not defined")
         finding = module._program()
-        assert finding.says == "It loads without model.heat.mine (NameError: name 'torhc' is not defined)."
+        assert finding.says == "It loads without model/heat/mine.py (NameError: name 'torhc' is not defined)."
         assert finding.cure == REPORT
 
     def test_a_variable_that_makes_no_sense(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,24 +47,39 @@ def test_entries_are_found_by_name_in_order_without_being_asked_for(package: str
     assert entries.failures == {}
 
 
-def test_a_broken_module_is_told_of_and_the_others_stay(package: str, tmp_path: Path) -> None:
+def test_a_broken_module_is_told_of_and_the_others_stay(package: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / package / "plum.py").write_text("import no_such_package\n")
     (tmp_path / package / "fig.py").write_text("def broken(:\n")
     entries = entries_of(package)
     assert list(entries) == ["apple", "pear"]
-    assert entries.failures["plum"] == "ModuleNotFoundError: No module named 'no_such_package'"
-    assert entries.failures["fig"].startswith("SyntaxError")
+    assert entries.failures[f"{package}/plum.py"] == "ModuleNotFoundError: No module named 'no_such_package'"
+    assert entries.failures[f"{package}/fig.py"].startswith("SyntaxError")
     with pytest.raises(
-        KeyError, match=r"no thing named 'plum'\. Known: apple, pear\. .*plum failed to load: ModuleNotFoundError"
+        KeyError, match=r"no thing named 'plum'\. Known: apple, pear\. .*plum\.py failed to load: ModuleNotFoundError"
     ):
         entries["plum"]
+    logged = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert (
+        f"{package}/plum.py fails to load, so this thing is left out: ModuleNotFoundError: No module named 'no_such_package'"
+        in logged
+    )
+    assert len(logged) == 2
+
+
+def test_an_entry_whose_file_fails_after_it_is_none(package: str, tmp_path: Path) -> None:
+    entry = "@entries.add('kiwi')\nclass Kiwi: pass\n"
+    (tmp_path / package / "kiwi").mkdir()
+    (tmp_path / package / "kiwi" / "__init__.py").write_text(HEAD.format(package=package) + entry + "1 / 0\n")
+    entries = entries_of(package)
+    assert entries.failures == {f"{package}/kiwi/__init__.py": "ZeroDivisionError: division by zero"}
+    assert list(entries) == ["apple", "pear"]
 
 
 def test_a_name_is_given_once(package: str, tmp_path: Path) -> None:
     (tmp_path / package / "second.py").write_text(HEAD.format(package=package) + "@entries.add('apple')\nclass Other: pass\n")
     entries = entries_of(package)
     assert list(entries) == ["apple", "pear"]
-    assert "Two thing entries are named 'apple'" in entries.failures["second"]
+    assert "Two thing entries are named 'apple'" in entries.failures[f"{package}/second.py"]
     assert entries["apple"].colour == "red"
 
 

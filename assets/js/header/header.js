@@ -19,7 +19,7 @@ export class Header extends Part {
     this.one('.fv-chipbar').replaceChildren(...items.map((/** @type {any} */ item) => this.#chip(item, value.shared)));
     if (!value) return;
     const status = this.one('.fv-status'),
-      wrong = [value.error, value.trouble].filter(Boolean);
+      wrong = [value.error, value.trouble, ...value.left_out].filter(Boolean);
     status.classList.toggle('alert', wrong.length > 0);
     status.replaceChildren(
       ...wrong.map((text) => {
