@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 from model.registry import Registry
 
@@ -13,7 +14,7 @@ REGISTRIES = (
 """Package, name in it, and what its entries are called."""
 
 
-def registries() -> dict[str, Registry[object]]:
+def registries() -> dict[str, Registry[Any]]:
     """Each registry by what its entries are called. Imports their packages."""
     return {words: getattr(importlib.import_module(package), name) for package, name, words in REGISTRIES}
 

@@ -6,11 +6,21 @@ import importlib
 import logging
 import pkgutil
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator
+from typing import Any, Generic, Protocol, TypeVar
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
+
+
+class Named(Protocol):
+    """What can be an entry: a class that says its name."""
+
+    @property
+    def slug(self) -> str: ...
+
+
+T = TypeVar("T", bound=Named)
+C = TypeVar("C", bound=Named)
 
 
 class Registry(Generic[T]):
@@ -33,17 +43,15 @@ class Registry(Generic[T]):
         self._scan()
         return self._failures
 
-    def add(self, name: str) -> Callable[[type], type]:
-        """Decorator: make one instance of the class the entry of this name. Raises ValueError for a taken name."""
-
-        def register(cls: type) -> type:
-            if name in self._entries:
-                other = type(self._entries[name]).__module__
-                raise ValueError(f"Two {self.kind} entries are named {name!r}: {other} and {cls.__module__}.")
-            self._entries[name] = cls()
-            return cls
-
-        return register
+    def add(self, cls: type[C]) -> type[C]:
+        """Decorator: make one instance of the class the entry named by its `slug`. Raises ValueError for a taken name."""
+        entry: Any = cls()
+        name = entry.slug
+        if name in self._entries:
+            other = type(self._entries[name]).__module__
+            raise ValueError(f"Two {self.kind} entries are named {name!r}: {other} and {cls.__module__}.")
+        self._entries[name] = entry
+        return cls
 
     def __getitem__(self, name: str) -> T:
         self._scan()
@@ -65,10 +73,6 @@ class Registry(Generic[T]):
     def __contains__(self, name: Any) -> bool:
         self._scan()
         return name in self._entries
-
-    def name_of(self, entry: T) -> str:
-        """The name an entry was added under."""
-        return next(name for name in self if self[name] is entry)
 
     def values(self) -> list[T]:
         """The entries, by name."""

@@ -34,7 +34,7 @@ AT_LEAST = 8
 """Fewer cases than this are no study."""
 
 
-@studies.add("faithfulness")
+@studies.add
 class Faithfulness:
     """Maps against masks, curves, sanity checks: a table per checkpoint."""
 

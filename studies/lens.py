@@ -61,7 +61,7 @@ class LensHealth:
         return {"usable": self.usable("logit_lens"), "auroc": values, "methods": methods, "refused": dict(self.refused)}
 
 
-@studies.add("lens")
+@studies.add
 class Lens:
     """The lens and TAM against masks, on a few scenes."""
 

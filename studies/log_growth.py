@@ -37,7 +37,7 @@ class GrowingLog(Protocol):
     def close(self) -> None: ...
 
 
-@studies.add("log")
+@studies.add
 class LogGrowth:
     """Milliseconds of what a page asks of the log, at a hundredth, a tenth and all of the turns."""
 

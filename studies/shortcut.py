@@ -32,7 +32,7 @@ SKIPPED = 100
 """The first held-out scenes told whether tuning was enough; those measured come after."""
 
 
-@studies.add("shortcut")
+@studies.add
 class Shortcut:
     """Maps against a planted mark."""
 

@@ -52,7 +52,7 @@ class Round:
     beside_end: Moment
 
 
-@studies.add("side-by-side")
+@studies.add
 class SideBySideStudy:
     """Two columns in turns, against one after the other."""
 

@@ -37,7 +37,7 @@ QUESTIONS = 32
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@studies.add("throughput")
+@studies.add
 class Throughput:
     """Tokens, first tokens, scores, start-up and memory, as ratios."""
 

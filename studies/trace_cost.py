@@ -30,7 +30,7 @@ MEASURED = ("sdpa", "tap", "eager", "relevancy", "relevancy_full")
 CHILD = "import sys; from studies.one_pass import measure; measure(*sys.argv[1:])"
 
 
-@studies.add("trace-cost")
+@studies.add
 class TraceCost:
     """CPU time and memory of a trace and of relevancy, as ratios."""
 

@@ -20,8 +20,9 @@ from .base.mixing import drawn, mixed
 from .base.tokens import extend, special_tokens, to_device, visual_positions
 
 
-@families.add("blip2")
+@families.add
 class Blip2(Family):
+    slug = "blip2"
     title = "BLIP-2"
     model_types = ("blip-2",)
     capabilities = frozenset({Capability.GENERATE, Capability.GRID, Capability.ATTENTION})

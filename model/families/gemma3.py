@@ -22,8 +22,9 @@ from .base.tokens import encode, extend, place_spans, preprocess, to_device, vis
 START, END = "<start_of_image>", "<end_of_image>"
 
 
-@families.add("gemma3")
+@families.add
 class Gemma3(Family):
+    slug = "gemma3"
     title = "Gemma 3"
     model_types = ("gemma3",)
     capabilities = FULL

@@ -28,8 +28,9 @@ UNTEMPLATED = {
 DROPPED = frozenset({"labels", "video_metadata", "return_metadata"})
 
 
-@families.add("generic")
+@families.add
 class Generic(Family):
+    slug = "generic"
     title = "any image-text-to-text model"
     capabilities = frozenset({Capability.GENERATE})
     limits = (

@@ -23,8 +23,9 @@ from .base.tokens import extend, preprocess, special_tokens, to_device, visual_p
 PIXELS = ("pixel_values", "pixel_attention_mask")
 
 
-@families.add("idefics2")
+@families.add
 class Idefics2(Family):
+    slug = "idefics2"
     title = "Idefics2"
     model_types = ("idefics2",)
     capabilities = FULL

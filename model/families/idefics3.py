@@ -23,8 +23,9 @@ FAKE, GLOBAL = "<fake_token_around_image>", "<global-img>"
 PIXELS = ("pixel_values", "pixel_attention_mask")
 
 
-@families.add("idefics3")
+@families.add
 class Idefics3(Family):
+    slug = "idefics3"
     title = "Idefics3, SmolVLM"
     model_types = ("idefics3", "smolvlm")
     capabilities = FULL

@@ -21,8 +21,9 @@ from .base.tokens import encode, extend, place_spans, preprocess, to_device, vis
 START, END = "<img>", "</img>"
 
 
-@families.add("internvl")
+@families.add
 class InternVL(Family):
+    slug = "internvl"
     title = "InternVL"
     model_types = ("internvl",)
     capabilities = FULL

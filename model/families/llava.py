@@ -22,8 +22,9 @@ from .base.chat_template import render
 from .base.tokens import encode, extend, place_pictures, preprocess, to_device, visual_positions
 
 
-@families.add("llava")
+@families.add
 class Llava(Family):
+    slug = "llava"
     title = "LLaVA"
     model_types = ("llava", "vipllava")
     capabilities = FULL

@@ -40,8 +40,9 @@ class NextLayout:
         return [np.arange(self.whole.rows * self.whole.cols), *(tile.cells for tile in self.tiles.tiles)]
 
 
-@families.add("llava_next")
+@families.add
 class LlavaNext(Family):
+    slug = "llava_next"
     title = "LLaVA-NeXT"
     model_types = ("llava_next",)
     capabilities = FULL

@@ -35,8 +35,9 @@ class OneVisionLayout:
     shrunk: bool = False
 
 
-@families.add("llava_onevision")
+@families.add
 class LlavaOnevision(Family):
+    slug = "llava_onevision"
     title = "LLaVA-OneVision"
     model_types = ("llava_onevision",)
     capabilities = FULL

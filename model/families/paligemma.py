@@ -19,8 +19,9 @@ from .base.chat_template import render
 from .base.tokens import encode, extend, preprocess, to_device, visual_positions
 
 
-@families.add("paligemma")
+@families.add
 class PaliGemma(Family):
+    slug = "paligemma"
     title = "PaliGemma"
     model_types = ("paligemma",)
     capabilities = FULL

@@ -25,8 +25,9 @@ from .base.tokens import encode, extend, place_pictures, preprocess, to_device, 
 PAD = "<|image_pad|>"
 
 
-@families.add("qwen2_vl")
+@families.add
 class Qwen2VL(Family):
+    slug = "qwen2_vl"
     title = "Qwen2-VL, Qwen2.5-VL, Qwen3-VL"
     model_types = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
     capabilities = FULL

@@ -10,7 +10,7 @@ from .base import Choice, Heat, Run
 from .base.scores import heat, reduced
 
 
-@heat_methods.add("attention")
+@heat_methods.add
 class RawAttention:
     slug = "attention"
     title = "Raw attention"

@@ -11,7 +11,7 @@ from .base import Choice, Heat, Run
 from .base.scores import heat
 
 
-@heat_methods.add("grad_attention")
+@heat_methods.add
 class GradAttention:
     slug = "grad_attention"
     title = "Gradient x attention"

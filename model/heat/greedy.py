@@ -16,7 +16,7 @@ REGIONS = 64
 ENOUGH = 0.98
 
 
-@heat_methods.add("greedy")
+@heat_methods.add
 class Greedy:
     slug = "greedy"
     title = "Greedy regions"

@@ -12,7 +12,7 @@ from .base.scores import heat
 STEPS = 16
 
 
-@heat_methods.add("integrated_gradients")
+@heat_methods.add
 class IntegratedGradients:
     slug = "integrated_gradients"
     title = "Integrated gradients"

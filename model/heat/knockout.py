@@ -13,7 +13,7 @@ from .base import Choice, Heat, Run
 from .base.scores import heat
 
 
-@heat_methods.add("knockout")
+@heat_methods.add
 class Knockout:
     slug = "knockout"
     title = f"Attention knockout, {WINDOW} x {WINDOW}"

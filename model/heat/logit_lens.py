@@ -10,7 +10,7 @@ from .base import Choice, Heat, Run
 from .base.scores import heat
 
 
-@heat_methods.add("logit_lens")
+@heat_methods.add
 class LogitLens:
     slug = "logit_lens"
     title = "Logit lens"

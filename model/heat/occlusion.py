@@ -10,7 +10,7 @@ from .base import Choice, Heat, Run
 from .base.scores import drops, heat
 
 
-@heat_methods.add("occlusion")
+@heat_methods.add
 class Occlusion:
     slug = "occlusion"
     title = f"Occlusion, {WINDOW} x {WINDOW}"

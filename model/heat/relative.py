@@ -18,7 +18,7 @@ GENERAL = "Write a general description of the image."
 FLOOR = 1e-6
 
 
-@heat_methods.add("relative")
+@heat_methods.add
 class Relative:
     slug = "relative"
     title = "Relative attention"

@@ -25,7 +25,7 @@ def start_row(subject: Subject, words: tuple[int, ...]) -> torch.Tensor:
     return relevance
 
 
-@heat_methods.add("relevancy")
+@heat_methods.add
 class Relevancy:
     slug = "relevancy"
     title = "Relevancy"

@@ -13,7 +13,7 @@ from .base.scores import heat
 from .relevancy import positive, start_row
 
 
-@heat_methods.add("relevancy_tower")
+@heat_methods.add
 class RelevancyTower:
     slug = "relevancy_tower"
     title = "Relevancy through the tower"

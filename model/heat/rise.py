@@ -14,7 +14,7 @@ from .base.scores import heat
 MASKS, CELLS, KEPT, SEED = 128, 4, 0.5, 0
 
 
-@heat_methods.add("rise")
+@heat_methods.add
 class Rise:
     slug = "rise"
     title = "RISE"

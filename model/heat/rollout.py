@@ -11,7 +11,7 @@ from .base import Choice, Heat, Run
 from .base.scores import heat
 
 
-@heat_methods.add("rollout")
+@heat_methods.add
 class Rollout:
     slug = "rollout"
     title = "Attention rollout"

@@ -16,7 +16,7 @@ from .base import Choice, Heat, Run
 from .base.scores import heat
 
 
-@heat_methods.add("tam")
+@heat_methods.add
 class Tam:
     slug = "tam"
     title = "TAM"

@@ -18,7 +18,7 @@ from .base.scores import heat
 OUT = ("o_proj", "out_proj", "proj", "dense")
 
 
-@heat_methods.add("value_weighted")
+@heat_methods.add
 class ValueWeighted:
     slug = "value_weighted"
     title = "Value-weighted attention"

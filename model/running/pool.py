@@ -9,7 +9,6 @@ from functools import cached_property
 from ..checkpoint import Checkpoint
 from ..errors import CheckpointError
 from ..events import Loading, Queued, Waiting
-from ..families import families
 from ..families.base import Capability
 from ..generation import selftest
 from ..generation.encoder_cache import EncoderCache
@@ -122,7 +121,7 @@ class Pool:
         self._vlms = {**self._vlms, checkpoint.id: vlm}
         self._share_threads()
         dtype = str(parts.dtype).removeprefix("torch.")
-        self._tell(Loaded(checkpoint, families.name_of(family), str(parts.device), dtype, vlm.parameters, fetched.digest))
+        self._tell(Loaded(checkpoint, family.slug, str(parts.device), dtype, vlm.parameters, fetched.digest))
         tell(Loading(f"{checkpoint.name} is ready", 1.0))
 
     def _make_room(self, checkpoint: Checkpoint, placement: loading.Placement, keep: frozenset[str]) -> None:

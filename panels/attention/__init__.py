@@ -17,7 +17,7 @@ from .answers import ANSWERS
 from .endpoints import add_attention_api
 
 
-@panels.add("attention")
+@panels.add
 class Attention:
     """Maps of attention and what is like it, for every word of an answer."""
 

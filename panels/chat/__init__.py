@@ -27,7 +27,7 @@ from .page import ChatPage
 from .views import ChatView
 
 
-@panels.add("chat")
+@panels.add
 class Chat:
     """The conversation, its settings, and the picture as the encoder got it."""
 

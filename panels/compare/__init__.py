@@ -35,7 +35,7 @@ NO_VOTE = "A column failed, so there is nothing to vote on, and the names are sh
 UNLOGGED = "This comparison is not in the log: it is gone when another is made. {why}"
 
 
-@panels.add("compare")
+@panels.add
 class Compare:
     """Columns side by side, and the votes on them."""
 

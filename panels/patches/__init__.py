@@ -17,7 +17,7 @@ from .files import KIND
 from .requests import stored
 
 
-@panels.add("patches")
+@panels.add
 class Patches:
     """A place in the picture, and what became of it."""
 

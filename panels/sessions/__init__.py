@@ -33,7 +33,7 @@ PANELS = ("chat", "replay")
 FORGOTTEN = "Which turn was open here is no longer known to the server. Choose it in the list again."
 
 
-@panels.add("sessions")
+@panels.add
 class Sessions:
     """The log, searched and looked at."""
 

@@ -128,7 +128,7 @@ def test_every_file_is_a_panel_and_none_fails() -> None:
 @pytest.mark.parametrize("panel", each_panel())
 def test_its_card(panel: Panel) -> None:
     assert isinstance(panel, Panel)
-    assert panel.slug == panels.name_of(panel)
+    assert panels[panel.slug] is panel
     assert re.fullmatch(r"[a-z][a-z_]*", panel.slug)
     assert 3 <= len(panel.title) <= 20
     assert panel.title[0].isupper()

@@ -134,6 +134,7 @@ class TowerPlaces:
 class Family(ABC):
     """How one family of checkpoints is asked and looked into. One file, no state."""
 
+    slug: ClassVar[str]
     title: ClassVar[str]
     model_types: ClassVar[tuple[str, ...]] = ()
     capabilities: ClassVar[frozenset[Capability]]
