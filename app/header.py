@@ -87,7 +87,7 @@ class Header:
         gr.on([bench.opened.change, bench.specimen.change], self.redrawn, bench.state, outputs, **QUICK)
         gr.on([bench.opened.change, bench.remembered.change], self.named, bench.state, self.name, **QUICK)
         gr.on([self.name.submit, self.name.blur], self.rename, [self.name, bench.state], self.name, **QUICK)
-        gr.api(self.checkpoints_list, api_name="checkpoints_list")
+        gr.events.api(self.checkpoints_list, api_name="checkpoints_list")
 
     def choose(self, spec: str, state: SessionState) -> Iterator[tuple[Any, Any, Any]]:
         """Use a checkpoint, loading it first if need be. Where that fails the one in use stays."""

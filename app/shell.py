@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,7 @@ def _tab(bench: Bench, panel: Panel) -> None:
         with gr.Column() as body:
             panel.build(bench)
 
-    def gate(state: SessionState):
+    def gate(state: SessionState) -> tuple[gr.HTML, gr.Column]:
         missing = _missing(bench, panel, state)
         return gr.HTML(missing, visible=bool(missing)), gr.Column(visible=not missing)
 
@@ -121,8 +121,12 @@ def _missing(bench: Bench, panel: Panel, state: SessionState) -> str:
     return f"{panel.title} needs {words}, which {state.checkpoint} does not give. Choose {able or 'another'} in the header."
 
 
-def _opener(bench: Bench):
-    def open_page(remembered: Any, state: SessionState, request: gr.Request):
+Opened = tuple[str, SessionState, tuple[str, str | None, str], gr.Tabs | dict[str, Any]]
+"""What a page opens with: `Bench.remembered`, `state`, `opened` and `tabs`."""
+
+
+def _opener(bench: Bench) -> Callable[..., Opened]:
+    def open_page(remembered: object, state: SessionState, request: gr.Request) -> Opened:
         """Find the session this browser had, or what the address names, or begin anew."""
         wanted = str(request.query_params.get("run", ""))[:MAX_ID]
         found = _session_of(bench, wanted) if wanted else None

@@ -10,7 +10,7 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -167,7 +167,7 @@ def compare_all(
     panel: str = "python",
     session: str = "",
     group: Callable[[], str] = lambda: "",
-) -> Iterator[Compared]:
+) -> Generator[Compared]:
     """Put each question to the columns made for it, one comparison each, and give what came of it as it comes.
 
     Closing the iterator stops the question being answered, and the set. `group` names the next comparison.

@@ -104,7 +104,7 @@ class MeasuredLog:
                 "runs": "session_id IN (SELECT id FROM seed)",
             }
             for table, where in among.items():
-                names = [column.name for column in db.table(table).columns]  # type: ignore[union-attr]
+                names = [column.name for column in db.table(table).columns]
                 values = ", ".join(changed[table].get(name, f'"{name}"') for name in names)
                 db.execute(f"INSERT INTO {table} SELECT {values} FROM {table} WHERE {where} ORDER BY rowid")
             newest = "SELECT id FROM runs WHERE session_id = sessions.id ORDER BY started_at DESC LIMIT 1"

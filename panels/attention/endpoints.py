@@ -8,7 +8,7 @@ from functools import partial
 
 import gradio as gr
 import numpy as np
-from gradio.components import Component
+from gradio.blocks import Block
 
 from model import ask
 from model.errors import InputError, PromptError
@@ -30,14 +30,14 @@ from .views import token_facts
 def add_attention_api(bench: Bench, looks: Looks) -> None:
     """Lay out hidden components whose labels become the endpoints' parameters, and the endpoints themselves."""
     with gr.Column(visible=False):
-        whose: dict[str, Component] = {
+        whose: dict[str, Block] = {
             "run_id": gr.Textbox("", label="run_id"),
             "question": gr.Textbox("", label="question"),
             "images": images_parameter(),
             "answer": gr.Textbox("", label="answer"),
             "checkpoint": gr.Textbox("", label="checkpoint"),
         }
-        which: dict[str, Component] = {
+        which: dict[str, Block] = {
             "method": gr.Textbox("", label="method"),
             "words": json_parameter("words", {"anyOf": [INTEGERS, {"type": "string"}]}),
             "layer": gr.Number(None, label="layer", precision=0),

@@ -22,14 +22,15 @@ def json_parameter(label: str, schema: Mapping[str, Any]) -> gr.JSON:
     By itself Gradio says that the type is {}, which is no JSON schema: MCP clients then refuse to call the endpoint at all.
     """
     field = gr.JSON(None, label=label)
-    field.api_info_as_input = lambda: dict(schema)
+    field.api_info_as_input = lambda: dict(schema)  # type: ignore[method-assign]
     return field
 
 
 def images_parameter() -> gr.File:
     """`images`: files, as `gradio_client.handle_file` sends them. Of MCP clients Gradio takes single files alone."""
     field = gr.File(label="images", file_count="multiple", type="filepath")
-    field.api_info_as_input = lambda: dict(FILES)  # its own refers to definitions that are not where it says
+    # Its own refers to definitions that are not where it says.
+    field.api_info_as_input = lambda: dict(FILES)  # type: ignore[method-assign]
     return field
 
 

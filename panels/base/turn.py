@@ -69,7 +69,8 @@ def read_pictures(files: Sequence[Any]) -> tuple[list[ImagePart], list[str]]:
     """Uploaded files as pictures, and what had to be said about them. Raises PictureError, PromptError."""
     if len(files) > MAX_PICTURES:
         raise PromptError(f"{len(files)} pictures were attached; a turn takes at most {MAX_PICTURES}. Remove some.")
-    parts, notes = [], []
+    parts: list[ImagePart] = []
+    notes: list[str] = []
     for file in files:
         path = Path(str(file))
         try:

@@ -61,7 +61,7 @@ class _Asking:
     def wire(self) -> None:
         b, p = self.bench, self.parts
         given = {p.box, p.running, b.state, b.remembered, *p.settings.values()}
-        shown = given | {p.transcript, p.live, p.error, p.questions, p.composer, p.stop, p.saw, p.shelf, b.specimen, b.tabs}
+        shown = [*given, p.transcript, p.live, p.error, p.questions, p.composer, p.stop, p.saw, p.shelf, b.specimen, b.tabs]
         b.answering += [
             p.box.submit(self.ask, given, shown, **MODEL),
             p.questions.ask(self.ask_suggestion, given, shown, **MODEL),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 
 from model.options import MAX_NEW_TOKENS
 
@@ -22,7 +23,7 @@ LENGTH = Range(1, MAX_NEW_TOKENS, 256, whole=True)
 def add_chat_api(bench: Bench) -> None:
     """Lay out hidden components whose labels become the endpoint's parameters, and the endpoint itself."""
     with gr.Column(visible=False):
-        inputs: dict[str, Any] = {
+        inputs: dict[str, Block] = {
             "question": gr.Textbox(label="question"),
             "images": images_parameter(),
             "checkpoint": gr.Textbox("", label="checkpoint"),

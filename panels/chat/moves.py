@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import gradio as gr
+from gradio.blocks import Block
 
 from model.errors import InputError
 
@@ -27,7 +28,7 @@ class ChatMoves:
     def __init__(self, page: ChatPage) -> None:
         self.page, self.bench, self.message = page, page.bench, page.parts.error
 
-    def wire(self, given: set, shown: set) -> None:
+    def wire(self, given: set[Block], shown: list[Block]) -> None:
         """Events that leave the session end its running answer."""
         b, p = self.page.bench, self.page.parts
         for place in (p.transcript, b.specimen):

@@ -71,7 +71,7 @@ class _Comparing:
     def wire(self) -> None:
         b, p = self.bench, self.page
         given = {p.group, p.runs, p.seen, b.state, b.remembered}
-        shown = {*p.parts, b.state}
+        shown = [*p.parts, b.state]
         asked = [
             p.setup.ask(self.ask, given, shown, **MODEL),
             p.stage.again(self.again, given, shown, **MODEL),

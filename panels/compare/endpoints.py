@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 
 from model import ask
 from model.errors import InputError
@@ -25,7 +26,7 @@ from .votes import FREE, cast_vote, results, votes_of
 def add_compare_api(bench: Bench) -> None:
     """Lay out hidden components whose labels become the endpoints' parameters, and the endpoints themselves."""
     with gr.Column(visible=False):
-        asked: dict[str, Any] = {
+        asked: dict[str, Block] = {
             "question": gr.Textbox(label="question"),
             "columns": json_parameter("columns", {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "object"}]}}),
             "images": images_parameter(),
@@ -33,22 +34,24 @@ def add_compare_api(bench: Bench) -> None:
             "session": gr.Textbox("", label="session"),
             "picture": picture_parameter(),
         }
-        voted: dict[str, Any] = {
+        voted: dict[str, Block] = {
             "group": gr.Textbox(label="group"),
             "outcome": gr.Textbox(label="outcome"),
             "reasons": json_parameter("reasons", TEXTS),
             "session": asked["session"],
         }
-        wanted: dict[str, Any] = {
+        wanted: dict[str, Block] = {
             "kind": gr.Textbox("", label="kind"),
             "blind": asked["blind"],
             "session": asked["session"],
         }
         out = gr.JSON(label="comparison")
         buttons = [gr.Button(name) for name in ("ask", "vote", "results")]
-    busy = {"concurrency_id": MODEL_QUEUE, "concurrency_limit": MODEL_LIMIT}
     endpoints = _Endpoints(bench)
-    buttons[0].click(endpoints.compare_ask, inputs_kwargs=asked, outputs=out, api_name="compare_ask", **busy)
+    buttons[0].click(
+        endpoints.compare_ask, inputs_kwargs=asked, outputs=out, api_name="compare_ask",
+        concurrency_id=MODEL_QUEUE, concurrency_limit=MODEL_LIMIT,
+    )  # fmt: skip
     buttons[1].click(endpoints.compare_vote, inputs_kwargs=voted, outputs=out, api_name="compare_vote")
     buttons[2].click(endpoints.compare_results, inputs_kwargs=wanted, outputs=out, api_name="compare_results")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 
 from model import Prompt, WorkbenchError, ask
 from model.errors import InputError
@@ -69,8 +70,8 @@ class ComparePage:
     """Question sets that were told to stop. One takes its name out when it has."""
 
     @property
-    def parts(self) -> set[Any]:
-        return {self.setup, self.stage, self.error, self.group, self.runs, self.seen}
+    def parts(self) -> list[Block]:
+        return [self.setup, self.stage, self.error, self.group, self.runs, self.seen]
 
     @property
     def most(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import islice
@@ -102,7 +102,7 @@ class Several:
 
     def _compared(
         self, state: SessionState, columns: Sequence[Entrant], questions: Sequence[SetQuestion], name: str
-    ) -> Iterator[tuple[Compared | None, str]]:
+    ) -> Generator[tuple[Compared | None, str]]:
         """What came of each question with the id of its comparison; (None, id) as one begins. Stops where one was stopped.
 
         Columns that cannot be asked at all count as failed in every question.
@@ -115,18 +115,22 @@ class Several:
             yield None, group
             made = [self._column(columns[i], asked) for i in ready]
             self._begin(state, group, asked, columns, dict(zip(ready, made, strict=True)))
-            steps = compare_all(
-                self.bench.core, [asked], lambda _, made=made: made, panel=PANEL, session=state.session, group=lambda g=group: g
-            )
             try:
-                with closing(steps):
-                    one = next(steps)
+                one = self._one(state, asked, made, group)
             except WorkbenchError:
                 self.bench.history.forget_comparison(group)
                 raise
             yield widened(one, columns, ready), group
             if name in self.page.halted:
                 return
+
+    def _one(self, state: SessionState, asked: SetQuestion, made: Sequence[Column], group: str) -> Compared:
+        """What came of one question."""
+        steps = compare_all(
+            self.bench.core, [asked], lambda _: made, panel=PANEL, session=state.session, group=lambda: group
+        )  # fmt: skip
+        with closing(steps):
+            return next(steps)
 
     def _column(self, one: Entrant, asked: SetQuestion) -> Column:
         assert one.column is not None, "only columns that can be asked are"

@@ -25,6 +25,7 @@ from ..base.turn_views import cut, whole
 LEAST, MOST = 2, len(LETTERS)
 LOW_SIDE_PX, HIGH_SIDE_PX = 28, 4096
 MAX_SPEC = 300
+QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,13 @@ def setting_of(value: Any) -> Setting:
         raise InputError(f"A system prompt is a text of at most {_settings.MAX_SYSTEM_CHARACTERS:,} characters. Shorten it.")
     if type(side) is not int or (side and not LOW_SIDE_PX <= side <= HIGH_SIDE_PX):
         raise InputError(f"Pictures can be scaled to {LOW_SIDE_PX} to {HIGH_SIDE_PX} px, not {str(side)[:40]!r}. 0 leaves them.")
-    if bits not in get_args(Quantization):
-        raise InputError(f"Quantisation is one of {', '.join(get_args(Quantization))}, not {str(bits)[:40]!r}.")
+    quantization = next((one for one in QUANTIZATIONS if one == bits), None)
+    if quantization is None:
+        raise InputError(f"Quantisation is one of {', '.join(QUANTIZATIONS)}, not {str(bits)[:40]!r}.")
     decoding = _settings.options({name: value.get(name) for name in _settings.RANGES if name in known})
     return Setting(
         value["spec"].strip()[:MAX_SPEC], decoding.temperature, decoding.top_p, decoding.max_new_tokens, decoding.seed, system,
-        side, bits,
+        side, quantization,
     )  # fmt: skip
 
 

@@ -70,7 +70,7 @@ def run(bench: Bench, asked: Asking, again: Sequence[Entrant] = ()) -> Iterator[
 def _answers(bench: Bench, asked: Asking, found: dict[int, Heard], ready: Sequence[int]) -> Iterator[tuple[Heard, ...]]:
     """What the columns that can be asked say; `found` is filled as they do."""
     begun = shown = time.monotonic()
-    columns = [found[i].entrant.column for i in ready]
+    columns = [column for i in ready if (column := found[i].entrant.column) is not None]
     events = bench.core.side_by_side(columns, panel=PANEL, session=asked.session, group=asked.group)
     with closing(events):
         for event in events:

@@ -7,7 +7,7 @@ from functools import partial
 
 import gradio as gr
 import numpy as np
-from gradio.components import Component
+from gradio.blocks import Block
 
 from model import Prompt, ask
 from model.errors import InputError
@@ -31,7 +31,7 @@ QUESTION = "Describe the picture."
 def add_patches_api(bench: Bench) -> None:
     """Lay out hidden components whose labels become the endpoint's parameters, and the endpoint itself."""
     with gr.Column(visible=False):
-        inputs: dict[str, Component] = {
+        inputs: dict[str, Block] = {
             "run_id": gr.Textbox("", label="run_id"),
             "question": gr.Textbox("", label="question"),
             "images": images_parameter(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import gradio as gr
 
@@ -65,11 +65,11 @@ class _Sessions:
         b, t = self.bench, self.turn
         given = {*self.found.filters, self.found.upload, self.chosen, self.pending, self.running, t.value, t.note, b.state,
                  b.remembered}  # fmt: skip
-        shown = {
+        shown = [
             self.message, self.found.list, self.found.upload, *self.found.filters, self.chosen, self.pending, self.running,
             t.box, t.detail, t.value, t.note, t.replay, t.halt, t.file, t.sure, t.warning,
             b.state, b.opened, b.remembered, b.tabs,
-        }  # fmt: skip
+        ]  # fmt: skip
         changes = [part.change for part in self.found.filters]
         gr.on([*changes, b.opened.change, b.tabs.select], self.find, given, shown, **QUICK)
         self.found.list.open(self.show, given, shown, **QUICK)
@@ -99,7 +99,7 @@ class _Sessions:
         query, checkpoint, panel, rating, since, until = (values.get(part) for part in self.found.filters)
         history = self.bench.history
         rows = history.search(
-            _text(query), checkpoint=_wanted(checkpoint), panel=_wanted(panel), rating=RATINGS.get(rating),
+            _text(query), checkpoint=_wanted(checkpoint), panel=_wanted(panel), rating=RATINGS.get(_text(rating)),
             since=_text(since), until=_text(until), limit=LIMIT,
         )  # fmt: skip
         usage = history.usage()
@@ -301,10 +301,10 @@ class Entry:
         yield {**actions.opened(self.bench, values[self.bench.state], "sessions", self.name, run_id)}
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _wanted(value: Any) -> str:
+def _wanted(value: object) -> str:
     """A filter's choice; empty for any."""
     return "" if value == ANY else _text(value)

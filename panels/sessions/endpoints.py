@@ -38,4 +38,4 @@ def add_sessions_api(bench: Bench) -> None:
             )  # fmt: skip
         return [{name: getattr(row, name) for name in FIELDS} for row in rows]
 
-    gr.api(sessions_search, api_name="sessions_search")
+    gr.events.api(sessions_search, api_name="sessions_search")

@@ -20,7 +20,7 @@ BEST = 10
 def npz(**arrays: np.ndarray) -> str:
     """An NPZ file of these arrays in base64."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
