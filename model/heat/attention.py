@@ -19,6 +19,7 @@ class RawAttention:
     )
     paper = "The softmax weights themselves, of rows recomputed in float32. Mean or largest over layers and heads."
     cost = "trace"
+    depends_on = "occurrence"
     layered = True
     needs = frozenset({Capability.GRID, Capability.ATTENTION})
 

@@ -18,6 +18,7 @@ class GradAttention:
     measures = "Attention of the word's row to each patch, counted where more of it would make the word likelier."
     paper = "Chefer et al. 2103.15679, rule 5, of the word's row alone: positive parts, heads averaged, layers summed."
     cost = "backward"
+    depends_on = "occurrence"
     layered = True
     needs = frozenset({Capability.GRID, Capability.ATTENTION, Capability.GRADIENTS})
 

@@ -26,6 +26,7 @@ class Greedy:
         "Stops when the shown part says all."
     )
     cost = "passes"
+    depends_on = "occurrence"
     layered = False
     needs = frozenset({Capability.GRID})
 

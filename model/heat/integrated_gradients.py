@@ -21,6 +21,7 @@ class IntegratedGradients:
     )
     paper = "Sundararajan et al. 1703.01365 on visual features, midpoint rule. The parts sum to the whole up to the gap stated."
     cost = "passes"
+    depends_on = "occurrence"
     layered = False
     needs = frozenset({Capability.GRID, Capability.GRADIENTS})
 

@@ -23,6 +23,7 @@ class Knockout:
         "a token's score is the mean of its windows."
     )
     cost = "passes"
+    depends_on = "occurrence"
     layered = True
     needs = frozenset({Capability.GRID, Capability.ATTENTION})
 

@@ -20,6 +20,7 @@ class LogitLens:
         "largest over depths unless one is chosen."
     )
     cost = "trace"
+    depends_on = "word"
     layered = True
     needs = frozenset({Capability.GRID, Capability.ATTENTION})
 

@@ -20,6 +20,7 @@ class Occlusion:
         "a token's score is the mean of those over it."
     )
     cost = "passes"
+    depends_on = "occurrence"
     layered = False
     needs = frozenset({Capability.GRID})
 

@@ -30,6 +30,7 @@ class Relative:
         "Here the mean of its logarithm over layers unless one is chosen; weights below 1e-6 count as 1e-6."
     )
     cost = "trace"
+    depends_on = "occurrence"
     layered = True
     needs = frozenset({Capability.GRID, Capability.ATTENTION})
 

@@ -32,6 +32,7 @@ class Relevancy:
     measures = "How much each patch reaches the word by attention that raises its probability, through all layers of the decoder."
     paper = "Chefer et al. 2103.15679, rules 5 and 6, on the word's row alone; gradient of the log-probability."
     cost = "backward"
+    depends_on = "occurrence"
     layered = False
     needs = frozenset({Capability.GRID, Capability.ATTENTION, Capability.GRADIENTS})
 

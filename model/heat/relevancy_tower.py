@@ -23,6 +23,7 @@ class RelevancyTower:
         "where it reads several layers, all is followed down from the deepest."
     )
     cost = "backward"
+    depends_on = "occurrence"
     layered = False
     needs = frozenset({Capability.GRID, Capability.ATTENTION, Capability.GRADIENTS})
 

@@ -24,6 +24,7 @@ class Rise:
         "hidden parts become the mean token."
     )
     cost = "passes"
+    depends_on = "occurrence"
     layered = False
     needs = frozenset({Capability.GRID})
 

@@ -24,6 +24,7 @@ class Rollout:
         "from the last layer to the first."
     )
     cost = "trace"
+    depends_on = "occurrence"
     layered = False
     needs = frozenset({Capability.GRID, Capability.ATTENTION})
 

@@ -26,6 +26,7 @@ class Tam:
         "then the rank-Gaussian filter over 3 x 3 patches. Only columns of words at hand are computed."
     )
     cost = "trace"
+    depends_on = "occurrence"
     layered = False
     needs = frozenset({Capability.GRID, Capability.ATTENTION})
 

@@ -28,6 +28,7 @@ class ValueWeighted:
         "Summed over layers, not normalised by the residual."
     )
     cost = "trace"
+    depends_on = "occurrence"
     layered = True
     needs = frozenset({Capability.GRID, Capability.ATTENTION})
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from model.heat import heat_methods
-from model.heat.base import Heat
+from model.heat.base import Heat, measured_by
 
 from ..base.bench import Bench
 from ..base.maps.heat import OfMethod
@@ -60,7 +60,7 @@ def page_file(look: Look, seen: Seen, heat: Heat, request: OfMethod, score: str,
     ]  # fmt: skip
     facts = [
         f"checkpoint: `{look.checkpoint.name}`",
-        f"measures: {method.measures}",
+        f"measures: {measured_by(method)}",
         f"paper: {method.paper}",
         f"layers and heads: {'all layers and heads' if everywhere else heat.note}; row: {request.rows}; unit: {heat.unit}",
         f"note: {heat.note or 'none'}",

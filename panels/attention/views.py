@@ -9,6 +9,7 @@ import numpy as np
 
 from model.families.base import Capability
 from model.heat import heat_methods
+from model.heat.base import measured_by
 from model.internals.trace import Trace
 
 from ..base.bench import Bench
@@ -198,7 +199,7 @@ def method_view(slug: str, look: Look, scores: Scores, capabilities: frozenset[C
     return MethodView(
         slug=slug,
         title=method.title,
-        measures=method.measures,
+        measures=measured_by(method),
         paper=method.paper,
         cost=method.cost,
         layered=method.layered,

@@ -9,6 +9,7 @@ from typing import Any
 
 from model import Prompt, WorkbenchError
 from model.heat import heat_methods
+from model.heat.base import measured_by
 from model.memory import human_bytes
 from model.prompt import ImagePart
 from studies.comparison import LETTERS, REASONS, Comparison
@@ -159,7 +160,7 @@ def heat_choices(bench: Bench, held: Comparison, answered: Sequence[tuple[int, A
         return EMPTY_HEAT | {"why": "No column has an answer."}
     able = {slug: heat_methods[slug] for slug in heat_methods if heat_methods[slug].needs <= can}
     best = scores_of(first).default
-    methods = [[slug, method.title, method.measures] for slug, method in able.items()]
+    methods = [[slug, method.title, measured_by(method)] for slug, method in able.items()]
     kept = [one for one in kept_pairs(bench, answered) if one.method in able]
     return {"why": "", "methods": methods, "method": best if best in able else "attention", "kept": plain(kept)}
 

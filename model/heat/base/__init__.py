@@ -14,6 +14,9 @@ from ...progress import Run
 
 Reduce = Literal["mean", "max"]
 Cost = Literal["trace", "backward", "passes"]
+DependsOn = Literal["occurrence", "word", "picture"]
+"""A map of the word where it stands; of the word, the same wherever it stands; of the picture alone, whatever was said."""
+SAME = {"occurrence": "", "word": " The same wherever the word stands.", "picture": " The same for every word."}
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class HeatMethod(Protocol):
     `measures` is one sentence for the user: what a high score means, without a claim about reasons.
     `paper` is where the method is from and how this departs from it. `layered` methods obey a choice of
     layer and head. `cost` says what they take: nothing beyond the trace, a backward pass a word, or
-    many forward passes.
+    many forward passes. `depends_on` is what a map is of: a baseline that ignores the words says "picture".
     """
 
     slug: ClassVar[str]
@@ -63,8 +66,14 @@ class HeatMethod(Protocol):
     measures: ClassVar[str]
     paper: ClassVar[str]
     cost: ClassVar[Cost]
+    depends_on: ClassVar[DependsOn]
     layered: ClassVar[bool]
     needs: ClassVar[frozenset[Capability]]
 
     def __call__(self, subject: Subject, words: tuple[int, ...], choice: Choice, run: Run) -> Heat:
         """Scores for the answer tokens at these indices together. Raises Unsupported, Interrupted."""
+
+
+def measured_by(method: HeatMethod) -> str:
+    """What a method measures, and for what its map is the same."""
+    return method.measures + SAME[method.depends_on]

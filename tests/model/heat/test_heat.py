@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from model.families.base import Capability
 from model.geometry.grid import ImageGrid, View
 from model.geometry.regions import blocks, centres, shared, windows
 from model.heat import heat_methods
-from model.heat.base import Choice, Heat, HeatMethod
+from model.heat.base import Choice, Cost, DependsOn, Heat, HeatMethod, measured_by
+from model.heat.base.scores import heat as heat_of
 from model.heat.relevancy import positive, start_row
 from model.heat.rise import smooth_masks
 from model.heat.tam import rank_gaussian
@@ -57,7 +59,8 @@ def test_a_method_says_what_it_is(slug: str) -> None:
     assert method.title
     assert method.measures.endswith(".")
     assert method.paper.endswith(".")
-    assert method.cost in ("trace", "backward", "passes")
+    assert method.cost in get_args(Cost)
+    assert method.depends_on in get_args(DependsOn)
     assert Capability.GRID in method.needs
     assert "looked" not in method.measures.lower()
 
@@ -89,14 +92,36 @@ def test_a_map_does_not_depend_on_what_was_explained_before(slug: str, bed: Bed)
     np.testing.assert_array_equal(mapped(slug, on, (2,)).scores, fresh.scores)
 
 
-@pytest.mark.parametrize("slug", [s for s in heat_methods if s != "greedy"])  # ranks may be alike: see test_heat_oracles
-def test_a_repeated_word_has_a_map_of_its_own(slug: str, bed: Bed) -> None:
+def found_to_depend_on(method: HeatMethod, on: Subject) -> set[str]:
+    """What the maps of an answer fit that says one word twice and another between: some `depends_on`."""
+    first, other, again = (method(on, (k,), Choice(), Run()) for k in range(3))
+    if first.unit == "rank":  # of few regions; orders may be alike by chance
+        return {"occurrence", "word", "picture"}
+    repeated, another = (np.allclose(first.scores, heat.scores, atol=1e-9) for heat in (again, other))
+    return {"picture" if another and repeated else "word" if repeated else "occurrence"}
+
+
+@pytest.mark.parametrize("slug", heat_methods)
+def test_a_map_depends_on_what_its_card_says(slug: str, bed: Bed) -> None:
     on = subject(bed, "llava_clip", answer=(5, 9, 5))
-    first, again = mapped(slug, on, (0,)).scores, mapped(slug, on, (2,)).scores
-    if slug == "logit_lens":  # it asks the patches about the word, wherever it stands
-        np.testing.assert_array_equal(first, again)
-    else:
-        assert not np.allclose(first, again, atol=1e-9)
+    assert heat_methods[slug].depends_on in found_to_depend_on(heat_methods[slug], on)
+
+
+class Norm:
+    """A baseline: how long each visual token is, whatever was said."""
+
+    slug, title, measures, paper = "norm", "Norm", "The length of each visual token.", "No paper."
+    cost, depends_on, layered, needs = "trace", "picture", False, frozenset({Capability.GRID})
+
+    def __call__(self, on: Subject, words: tuple[int, ...], choice: Choice, run: Run) -> Heat:
+        return heat_of(on, on.features.float().norm(dim=-1).detach(), "length", choice)
+
+
+def test_a_baseline_that_ignores_the_words_says_so_in_its_card(bed: Bed) -> None:
+    assert found_to_depend_on(Norm(), subject(bed, "llava_clip", answer=(5, 9, 5))) == {"picture"}
+    assert measured_by(Norm()) == "The length of each visual token. The same for every word."
+    assert measured_by(heat_methods["logit_lens"]).endswith(" The same wherever the word stands.")
+    assert measured_by(heat_methods["rise"]) == heat_methods["rise"].measures
 
 
 @pytest.mark.parametrize("slug", [s for s in heat_methods if heat_methods[s].layered])
