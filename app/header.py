@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -18,6 +18,7 @@ from panels.base.components import component
 from panels.base.turn_views import size_text
 
 from .registries import failures
+from .starting import Starting
 
 BADGES = {
     Capability.GENERATE: ("answers", "It answers questions"),
@@ -43,8 +44,8 @@ MAX_NAME = 120
 class Header:
     """Name, the checkpoint picker with its chips and badges, the name of the session."""
 
-    def __init__(self, bench: Bench, checkpoints: Sequence[Checkpoint]) -> None:
-        self.bench = bench
+    def __init__(self, bench: Bench, starting: Starting) -> None:
+        self.bench, self.starting = bench, starting
         with gr.Row(elem_classes="fv-head", equal_height=False):
             gr.HTML(
                 html_template=BRAND, js_on_load=None, apply_default_css=False, elem_classes="fv fv-name", scale=0, min_width=110
@@ -53,7 +54,7 @@ class Header:
                 self.chips = component("header", elem_id="header")
             bench.checkpoint = gr.Dropdown(
                 self._choices(),
-                value=checkpoints[0].spec,
+                value=starting.first.spec,
                 allow_custom_value=not bench.public,
                 label="Checkpoint" if bench.public else "Checkpoint: choose one, or type a folder or a Hub id",
                 show_label=False,
@@ -84,6 +85,7 @@ class Header:
         ]
         self.chips.halt(self.redrawn, bench.state, outputs, cancels=loads, **QUICK)
         self.chips.release(self.unload, bench.state, outputs, **slow)
+        self.chips.look(lambda state: self.view(state.checkpoint), bench.state, self.chips, **QUICK)
         gr.on([bench.opened.change, bench.specimen.change], self.redrawn, bench.state, outputs, **QUICK)
         gr.on([bench.opened.change, bench.remembered.change], self.named, bench.state, self.name, **QUICK)
         gr.on([self.name.submit, self.name.blur], self.rename, [self.name, bench.state], self.name, **QUICK)
@@ -157,6 +159,7 @@ class Header:
     def _choices(self) -> list[tuple[str, str]]:
         """What can be chosen: (words, spec). The words tell what is loaded and what would be downloaded."""
         loaded = [status.checkpoint.spec for status in self.bench.core.loaded()]
+        loaded += [checkpoint.spec for checkpoint in self.starting.loading if checkpoint.spec not in loaded]
         idle = [c.name for c in self.bench.builtin if c.name not in loaded]
         hub = {spec: size for spec, size in SUGGESTED.items() if spec not in loaded and not self.bench.public}
         return [
@@ -174,15 +177,23 @@ class Header:
         loaded = self.bench.core.loaded()
         status = next((s for s in loaded if s.checkpoint == wanted), None)
         items = [_chip(s, s is status) for s in loaded]
-        if wanted is not None and status is None:
+        memory = {s.checkpoint for s in loaded}
+        loading = {c: step for c, step in self.starting.loading.items() if c not in memory}
+        items += [_coming(c, step, c == wanted) for c, step in loading.items()]
+        if wanted is not None and status is None and wanted not in loading:
             items.append(_absent(wanted))
+        step = loading.get(wanted) if wanted is not None else None
         return {
             "items": items,
             "badges": [_badge(need, status) for need in BADGES] if status else [],
             "place": f"on {status.device}" if status else "",
             "limits": BUILTIN_LIMITS if wanted in self.bench.builtin else status.limits if status else "",
             "progress": progress,
+            "starting": {"text": f"Loading {chosen}: {_lower(step.text)}", "share": step.share} if step is not None else None,
             "error": error,
+            "failed": [
+                f"{c.name}: {LOGGED}" if self.bench.public else why for c, why in self.starting.errors.items() if c not in memory
+            ],
             "shared": self.bench.public,
             "trouble": self.bench.trouble() or "",
             "left_out": [f"{file} is left out: {LOGGED if self.bench.public else error}" for file, error in failures().items()],
@@ -228,6 +239,22 @@ def _chip(status: Any, chosen: bool) -> dict[str, Any]:
         "state": "ready",
         "details": _details(status),
     }
+
+
+def _coming(checkpoint: Checkpoint, step: Loading, chosen: bool) -> dict[str, Any]:
+    """The chip of a checkpoint the program is still loading."""
+    return {
+        "spec": checkpoint.spec,
+        "name": checkpoint.name,
+        "memory": "loading" if step.share is None else f"loading, {100 * step.share:.0f} %",
+        "chosen": chosen,
+        "state": "loading",
+        "details": f"{step.text}. What is asked meanwhile is answered when it is loaded.",
+    }
+
+
+def _lower(text: str) -> str:
+    return text[0].lower() + text[1:]
 
 
 def _absent(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from .public.rate_limit import Limits, RateLimiter, TimedSlot, address_here
 from .public.request_filter import Gate
 from .settings import Settings
 from .shell import STYLES, build_demo, theme
+from .starting import Starting, named
 
 log = logging.getLogger(__name__)
 MAX_WAITING, MAX_PUBLIC_WAITING = 64, 32
@@ -39,46 +41,53 @@ MAX_UPLOAD, MAX_PUBLIC_UPLOAD = "500mb", "25mb"
 
 
 def serve(settings: Settings) -> None:
-    """Load the checkpoints, serve, print the address, go on until interrupted.
+    """Serve, print the address, load the checkpoints meanwhile, go on until interrupted.
 
-    Raises WorkbenchError where nothing can be loaded, or nothing served.
+    Raises WorkbenchError where no checkpoint is there to be loaded, or nothing can be served.
     """
     signal.signal(signal.SIGTERM, _end)  # so that what is to be forgotten is, also when a service manager ends the program
-    demo, _ = open_demo(settings)
+    demo, starting = open_demo(settings)
     launch(demo, settings)
     kept = f"log in {settings.data}" if settings.log else "nothing is logged"
     print(f"Fovea is at http://{settings.host}:{settings.port} ({kept}; Ctrl+C ends it)", flush=True)
+    starting.begin()
     demo.block_thread()
 
 
-def open_demo(settings: Settings) -> tuple[gr.Blocks, Core]:
-    """The page and its core, checkpoints loaded. One that cannot be loaded is told of and left out, if another can."""
+def open_demo(settings: Settings) -> tuple[gr.Blocks, Starting]:
+    """The page, and the loading of its checkpoints, which is still to begin.
+
+    One that is not there is told of and left out, if another is. On ZeroGPU they are loaded now: what is lent a GPU is a fork of
+    this process, and only what lies in it by then.
+    """
     history = History(Store(settings.data if settings.log else _forgotten(), settings.journal))
     core, lender = Core(history.store), zero.prepare()
     core.pool.tests_later = lender is not None
-    loaded: list[Checkpoint] = []
-    troubles: list[WorkbenchError] = []
-    for spec in dict.fromkeys(settings.checkpoints):
-        try:
-            checkpoint = parse_spec(spec)
-            for step in core.load(checkpoint):
-                log.info("%s", step)
-            loaded.append(checkpoint)
-        except WorkbenchError as error:
-            troubles.append(error)
-    if not loaded:
+    found, troubles = named(settings.checkpoints, partial(_looked_at, core))
+    if not found:
         raise WorkbenchError("\nfovea: ".join(map(str, troubles)) or "No checkpoint was named. Give one with --checkpoint.")
     for trouble in troubles:
         print(f"fovea: {trouble}", file=sys.stderr)
+    starting = Starting(found, core.pool.load)
     slot: Slot = Here(core.pool)
     if lender is not None:  # every fork inherits what is placed now
+        starting.run()
+        if not core.loaded():
+            raise WorkbenchError("No checkpoint could be loaded. Choose others with --checkpoint or FOVEA_CHECKPOINTS.")
         slot, core.pool.fixed = zero.LentSlot(core.pool, lender), zero.FIXED
     if settings.public:
         limits = Limits()
         slot, core.admission = TimedSlot(slot, limits.seconds), RateLimiter(limits, address_here).admit
     core.slot_of = lambda checkpoint: slot
     guests = _swept(Guests(history.store)) if settings.public else None
-    return build_demo(core, history, loaded, guests, settings.log), core
+    return build_demo(core, history, starting, guests, settings.log), starting
+
+
+def _looked_at(core: Core, spec: str) -> Checkpoint:
+    """The checkpoint a spec names, its config.json read and of a kind that is known, its weights not. Raises CheckpointError."""
+    checkpoint = parse_spec(spec)
+    core.family(checkpoint)
+    return checkpoint
 
 
 def _forgotten() -> Path:

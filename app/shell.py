@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from model import Checkpoint, Core, WorkbenchError, parse_spec
+from model import Core, WorkbenchError, parse_spec
 from model.checkpoint import builtin_folders
 from panels import panels
 from panels.base.bench import QUICK, Bench, Opening, Panel, SessionState, opening, warn
@@ -22,6 +22,7 @@ from .public.guest_log import GuestLog
 from .public.guest_view import GuestStrip
 from .public.guests import Guests
 from .public.rate_limit import Limits
+from .starting import Starting
 
 STYLES = sorted((Path(__file__).resolve().parent.parent / "assets" / "css").glob("*.css"))
 MAX_ID, MAX_WHAT = 100, 300
@@ -47,10 +48,8 @@ def theme() -> gr.themes.Base:
     )
 
 
-def build_demo(
-    core: Core, history: History, checkpoints: Sequence[Checkpoint], visitors: Guests | None = None, logs: bool = True
-) -> gr.Blocks:
-    """The whole page. `checkpoints` are loaded already; the first is the one in use. `logs`: what is written down stays.
+def build_demo(core: Core, history: History, starting: Starting, visitors: Guests | None = None, logs: bool = True) -> gr.Blocks:
+    """The whole page. The first checkpoint of `starting` is the one in use. `logs`: what is written down stays.
 
     The page is public where there are `visitors` to be kept apart.
     """
@@ -58,15 +57,15 @@ def build_demo(
     bench = Bench(
         core, history, builtin, visitors is not None, lambda: history.store.trouble, exporter(history), importer(history)
     )
-    bench.offered = tuple(checkpoints)
+    bench.offered = starting.checkpoints
     if visitors is not None:
         bench.longest = min(bench.longest, Limits().new_tokens)
     guests = _apart(bench, history, visitors) if visitors is not None else None
     with gr.Blocks(title="Fovea", fill_width=True, analytics_enabled=False) as demo:
-        bench.state = gr.State(SessionState(checkpoint=checkpoints[0].spec), time_to_live=24 * 3600)
+        bench.state = gr.State(SessionState(checkpoint=starting.first.spec), time_to_live=24 * 3600)
         bench.remembered = gr.BrowserState("", storage_key="fovea-session", secret=SECRET)
         bench.opened = gr.State(None)
-        header = Header(bench, checkpoints)
+        header = Header(bench, starting)
         strip = GuestStrip(bench, guests, logs) if guests is not None else None
         with gr.Row(equal_height=False):
             with gr.Column(scale=1, min_width=220, elem_classes="fv-bench"):
@@ -78,7 +77,7 @@ def build_demo(
         header.wire()
         opens = strip.opens(demo) if strip is not None else demo.load
         opens(
-            _opener(bench), [bench.remembered, bench.state], [bench.remembered, bench.state, bench.opened, bench.tabs],
+            _opener(bench, starting), [bench.remembered, bench.state], [bench.remembered, bench.state, bench.opened, bench.tabs],
             **QUICK,
         )  # fmt: skip
     return demo
@@ -125,7 +124,7 @@ Opened = tuple[str, SessionState, tuple[str, str | None, str], gr.Tabs | dict[st
 """What a page opens with: `Bench.remembered`, `state`, `opened` and `tabs`."""
 
 
-def _opener(bench: Bench) -> Callable[..., Opened]:
+def _opener(bench: Bench, starting: Starting) -> Callable[..., Opened]:
     def open_page(remembered: object, state: SessionState, request: gr.Request) -> Opened:
         """Find the session this browser had, or what the address names, or begin anew."""
         wanted = str(request.query_params.get("run", ""))[:MAX_ID]
@@ -134,7 +133,7 @@ def _opener(bench: Bench) -> Callable[..., Opened]:
             session = bench.history.session(found or (remembered if isinstance(remembered, str) else ""))
         except WorkbenchError:
             session = bench.history.session(bench.history.new_session(client="browser"))
-        state = bench.state_of(session, state.checkpoint)
+        state = bench.state_of(session, starting.first.spec)
         wanted_tab = _addressed(request.query_params, state.run_id)
         tab = gr.Tabs(selected=wanted_tab.panel) if wanted_tab else gr.skip()
         return session.id, replace(state, opening=wanted_tab), opening(session.id, session.current_run_id), tab

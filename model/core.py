@@ -12,7 +12,7 @@ import numpy as np
 
 from .checkpoint import Checkpoint, parse_spec
 from .events import Event, Finished, Found, Loading, Queued, Share, Waiting
-from .families import family_for
+from .families import families, family_for
 from .families.base import Capability, Family
 from .generation import scoring
 from .generation.encoder_cache import EncoderCache
@@ -87,8 +87,10 @@ class Core:
         if vlm is not None:
             return vlm.family
         config = hub.read_config(checkpoint)
-        check_kind(config, checkpoint.name)
-        return family_for(config)
+        family = family_for(config)
+        if family is families["generic"]:  # the others answer for kinds that are known, and transformers need not be asked
+            check_kind(config, checkpoint.name)
+        return family
 
     def generate(
         self,

@@ -5,13 +5,16 @@ written before they are there. Files of `model` write `from .late import torch` 
 annotations wait for nothing. What runs while a file is imported must not touch them: no base class, decorator or constant
 of theirs; `without_gradients` stands for `@torch.no_grad()`.
 
-Any thread may be the first to use one; others that use it meanwhile wait until it is whole.
+Any thread may be the first to use one; others that use it meanwhile wait until it is whole. transformers imports its parts
+later still, and two threads that import parts of it at once may meet one that is half there: whoever loads a checkpoint
+runs `import_both` on the model thread first (`running.pool`).
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
+import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -39,6 +42,17 @@ else:
             return self._module
 
     torch, nn, transformers = _Late("torch"), _Late("torch.nn"), _Late("transformers")
+
+
+def both_imported() -> bool:
+    """Whether somebody has imported both, or is at it."""
+    return "torch" in sys.modules and "transformers" in sys.modules
+
+
+def import_both() -> None:
+    """Import torch and transformers, if they are not yet. Raises ImportError, or OSError where a library of theirs is missing."""
+    importlib.import_module("torch")
+    importlib.import_module("transformers")
 
 
 def without_gradients(function: Callable[P, R]) -> Callable[P, R]:

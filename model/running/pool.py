@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,13 +15,13 @@ from ..families.base import Capability
 from ..generation import selftest
 from ..generation.encoder_cache import EncoderCache
 from ..generation.vlm import VisionLanguageModel
-from ..late import torch
+from ..late import both_imported, import_both, torch
 from ..loading import hub
 from ..loading import load as loading
 from ..loading.files import Files
 from ..memory import free_bytes, free_unused, human_bytes
 from ..recorder import Loaded
-from .worker import Worker
+from .worker import Emit, Job, Worker
 
 SMALL_PARAMETERS = 50_000_000
 """Where all checkpoints are smaller, one thread computes them: several would mostly wait for each other."""
@@ -65,6 +67,9 @@ class Pool:
         """Replaced, never changed, so that whoever reads it on another thread has a whole one."""
         self.tests_later = False
         """Whether short cuts are tested in the first job instead of at loading: where there is no GPU until then."""
+        self._imported = False
+        self._at: Loading | None = None
+        """What the model thread is loading, as whoever waits for it is told."""
         self.fixed = ""
         """Why no other checkpoint may come or go; empty where any may."""
 
@@ -80,13 +85,39 @@ class Pool:
             if not isinstance(step, Fetched):
                 yield step
                 continue
-            # Reading weights cannot be broken off, so nobody waits for it who has left.
-            yield from self.worker.stream(lambda emit, stop, fetched=step: self.read(fetched, emit), drain_s=0.0)
+            yield from self._told(lambda emit, stop, fetched=step: self.read(fetched, emit))
 
-    def fetch(self, checkpoint: Checkpoint) -> Generator[Loading | Fetched, None, None]:
+    def _told(self, job: Job) -> Generator[Loading | Queued | Waiting, None, None]:
+        """The steps of a job that loads; until its turn comes, those of the load it waits for."""
+        begun = False
+        # Reading weights cannot be broken off, so nobody waits for it who has left.
+        with closing(self.worker.stream(job, drain_s=0.0)) as steps:
+            for step in steps:
+                begun = begun or isinstance(step, Loading)
+                other = self._at
+                yield other if other is not None and not begun else step
+
+    def _import(self, emit: Emit, stop: threading.Event) -> None:
+        """Import what all loading needs. On the model thread. Raises CheckpointError where it cannot be."""
+        if not both_imported():
+            self._at = Loading("Waiting for torch and transformers to be imported")
+            emit(Loading("Importing torch and transformers"))
+        try:
+            import_both()
+        except (ImportError, OSError) as error:
+            raise CheckpointError(
+                f"torch or transformers cannot be imported ({error}). Run python app.py doctor; it says what to install."
+            ) from error
+        finally:
+            self._at = None
+        self._imported = True
+
+    def fetch(self, checkpoint: Checkpoint) -> Generator[Loading | Queued | Waiting | Fetched, None, None]:
         """Find a checkpoint's files and fetch them if need be. Not on the model thread. Raises CheckpointError."""
         if self.fixed:
             raise CheckpointError(self.fixed)
+        if not self._imported:
+            yield from self._told(self._import)
         yield Loading(f"Looking for {checkpoint.name}")
         files: Files | None = None
         for step in hub.find(checkpoint):
@@ -108,12 +139,25 @@ class Pool:
         checkpoint = fetched.checkpoint
         if checkpoint.id in self._vlms:  # somebody else asked for it at the same time
             return
+
+        def say(text: str) -> None:
+            self._at = Loading(f"Waiting for {checkpoint.name} to load: {text[0].lower()}{text[1:]}")
+            tell(Loading(text))
+
+        try:
+            self._read(fetched, say, keep)
+        finally:
+            self._at = None
+        tell(Loading(f"{checkpoint.name} is ready", 1.0))
+
+    def _read(self, fetched: Fetched, say: Callable[[str], None], keep: frozenset[str]) -> None:
+        checkpoint = fetched.checkpoint
         self._make_room(checkpoint, fetched.placement, keep)
-        family, parts = loading.load_parts(checkpoint, fetched.files, fetched.placement, lambda text: tell(Loading(text)))
+        family, parts = loading.load_parts(checkpoint, fetched.files, fetched.placement, say)
         vlm = VisionLanguageModel(checkpoint, family, parts, self.encoder_cache, fetched.digest)
         try:
             if not self.tests_later:
-                tell(Loading("Testing which short cuts are exact"))
+                say("Testing which short cuts are exact")
                 selftest.run(vlm)
         except BaseException:
             vlm.forget()
@@ -122,7 +166,6 @@ class Pool:
         self._share_threads()
         dtype = str(parts.dtype).removeprefix("torch.")
         self._tell(Loaded(checkpoint, family.slug, str(parts.device), dtype, vlm.parameters, fetched.digest))
-        tell(Loading(f"{checkpoint.name} is ready", 1.0))
 
     def _make_room(self, checkpoint: Checkpoint, placement: loading.Placement, keep: frozenset[str]) -> None:
         same = [v for v in self._vlms.values() if v.parts.device == placement.device and v.checkpoint.id not in keep]

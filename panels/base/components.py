@@ -34,7 +34,7 @@ ELEMENTS = {
         '<fv-header><div class="fv-chipline"><div class="fv-chipbar" role="group" aria-label="Checkpoints"></div>'
         '<button type="button" class="fv-mini fv-keys" aria-label="Keys of this page" title="Keys of this page">?</button></div>'
         '<div class="fv-status"></div></fv-header>',
-        ("choose", "release", "halt"),
+        ("choose", "release", "halt", "look"),
     ),
     "specimen": Element('<fv-specimen class="fv-specimen" role="region" aria-label="On the bench"></fv-specimen>', ("act",)),
     "message": Element('<fv-message><div class="fv-error" role="alert"></div></fv-message>'),

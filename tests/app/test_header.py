@@ -11,6 +11,7 @@ import gradio as gr
 import pytest
 
 from app.header import Header
+from app.starting import Starting
 from model import Core, parse_spec
 from model.heat import heat_methods
 from panels.base.bench import Bench
@@ -23,8 +24,10 @@ def left_out(public: bool) -> list[str]:
     checkpoint = parse_spec("tiny-llava")
 
     async def build() -> Header:
+        core = Core()
         with gr.Blocks(analytics_enabled=False):
-            return Header(Bench(Core(), None, (checkpoint,), public, lambda: None, str, str), [checkpoint])  # type: ignore[arg-type]
+            bench = Bench(core, None, (checkpoint,), public, lambda: None, str, str)  # type: ignore[arg-type]
+            return Header(bench, Starting([checkpoint], core.load))
 
     return list(asyncio.run(build()).view("tiny-llava")["left_out"])
 

@@ -29,6 +29,7 @@ from app.public.request_filter import MOST_BODY_BYTES
 from app.serve import launch
 from app.settings import Settings
 from app.shell import build_demo
+from app.starting import Starting
 from model import Column, ColumnEvent, Core, Finished, Options, WorkbenchError, ask, from_image, open_core, parse_spec
 from model.errors import InputError
 from model.generation.hooks import Interrupted
@@ -751,7 +752,7 @@ class TestWhatIsNotToBeKept:
     def test_a_page_that_is_closed_is_heard_by_the_server(self, guests: Guests, now: list[float], tmp_path: Path) -> None:
         """Over HTTP, as a browser does it: the page opens, holds its connection, and lets it go."""
         port = free_port()
-        demo = build_demo(Core(), History(guests.store), [parse_spec("tiny-llava")], guests)
+        demo = build_demo(core := Core(), History(guests.store), Starting([parse_spec("tiny-llava")], core.pool.load), guests)
         launch(demo, Settings("127.0.0.1", port, tmp_path / "none", (), "WAL", True, True))
         url = f"http://127.0.0.1:{port}/gradio_api/"
         try:

@@ -42,6 +42,8 @@ def environment(**more: str) -> dict[str, str]:
 class Program:
     """A server process. `words` is all it printed, `url` where it serves, `history` its log as another process sees it."""
 
+    script: tuple[str, ...] = (str(ROOT / "app.py"),)
+
     def __init__(self, folder: Path, *arguments: str, data: Path | None = None, port: int = 0, **variables: str) -> None:
         self.folder, self.data, self.port = folder, data or folder / "data", port or free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
@@ -52,18 +54,21 @@ class Program:
         self.start()
 
     def start(self) -> Program:
-        """Start it and wait until it says where it is."""
-        command = [sys.executable, str(ROOT / "app.py"), *self._arguments]
+        """Start it and wait until it says where it is and has loaded its checkpoints."""
+        command = [sys.executable, *self.script, *self._arguments]
         with (self.folder / "words").open("ab") as out:
             self.process = subprocess.Popen(
                 command, stdout=out, stderr=subprocess.STDOUT, cwd=self.folder, env=environment(**self._variables)
             )
-        said, deadline = self.words.count("Fovea is at"), time.monotonic() + START_S
-        while self.words.count("Fovea is at") == said or not self._answers():
+        said, deadline = self._said(), time.monotonic() + START_S
+        while min(now - before for now, before in zip(self._said(), said, strict=True)) == 0 or not self._answers():
             assert self.process.poll() is None, self.words
             assert time.monotonic() < deadline, self.words
             time.sleep(0.05)
         return self
+
+    def _said(self) -> tuple[int, ...]:
+        return self.words.count("Fovea is at"), self.words.count("Loaded: ")
 
     def _answers(self) -> bool:
         try:
@@ -94,6 +99,47 @@ class Program:
             self._history = None
         self.process.send_signal(number)
         return self.process.wait(END_S)
+
+
+class HeldProgram(Program):
+    """Weights are not read before `release` is called; it is started when it says where it is."""
+
+    script = (
+        "-c",
+        """
+import sys, time
+from pathlib import Path
+from app import cli
+from model.running import pool
+
+read = pool.loading.load_parts
+
+def held(checkpoint, files, placement, say):
+    say("Reading tokenizer and image processor")
+    while not Path("released").exists():
+        time.sleep(0.02)
+    return read(checkpoint, files, placement, say)
+
+pool.loading.load_parts = held
+sys.exit(cli.main(sys.argv[1:]))
+""",
+    )
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        super().__init__(folder, *arguments, PYTHONPATH=str(ROOT))
+
+    def _said(self) -> tuple[int, ...]:
+        return (self.words.count("Fovea is at"),)
+
+    def release(self) -> None:
+        (self.folder / "released").touch()
+
+
+def without_weights(folder: Path) -> Path:
+    """A checkpoint whose config is there, and no weights."""
+    source, target = build("llava_clip", folder), folder / "half-llava"
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.safetensors"))
+    return target
 
 
 def soon_true(holds: Callable[[], bool], seconds: float = 15) -> None:

@@ -1,10 +1,15 @@
-// Loaded checkpoints as chips: choose, look at, unload. Events: choose {spec}, release {spec}, halt.
+// Loaded checkpoints as chips: choose, look at, unload. Events: choose {spec}, release {spec}, halt, look.
 
 import { button, make } from '../dom/make.js';
 import { Part } from '../dom/part.js';
 import { keyList, pageKey } from './keys.js';
 
+const LOOK_MS = 400; // how often the page asks again while the program loads what it was started with
+
 export class Header extends Part {
+  /** The next look. */
+  #timer = 0;
+
   begin() {
     const list = keyList(),
       toggle = () => (list.open ? list.close() : list.showModal());
@@ -16,10 +21,13 @@ export class Header extends Part {
   /** @param {any} value */
   show(value) {
     const items = value?.items ?? [];
+    clearTimeout(this.#timer);
+    if (items.some((/** @type {any} */ item) => item.state === 'loading'))
+      this.#timer = setTimeout(() => this.trigger('look'), LOOK_MS);
     this.one('.fv-chipbar').replaceChildren(...items.map((/** @type {any} */ item) => this.#chip(item, value.shared)));
     if (!value) return;
     const status = this.one('.fv-status'),
-      wrong = [value.error, value.trouble, ...value.left_out].filter(Boolean);
+      wrong = [value.error, value.trouble, ...value.failed, ...value.left_out].filter(Boolean);
     status.classList.toggle('alert', wrong.length > 0);
     status.replaceChildren(
       ...wrong.map((text) => {
@@ -27,7 +35,11 @@ export class Header extends Part {
         node.setAttribute('role', 'alert');
         return node;
       }),
-      ...(value.progress ? [this.#progress(value.progress)] : this.#facts(value)),
+      ...(value.progress
+        ? [this.#progress(value.progress, true)]
+        : value.starting
+          ? [this.#progress(value.starting, false)]
+          : this.#facts(value)),
     );
   }
 
@@ -45,18 +57,18 @@ export class Header extends Part {
     return node;
   }
 
-  /** @param {{text: string, share: number | null}} progress */
-  #progress({ text, share }) {
+  /**
+   * @param {{text: string, share: number | null}} progress
+   * @param {boolean} asked by this page, which may stop it
+   */
+  #progress({ text, share }, asked) {
     const box = make('span', 'fv-progress'),
       bar = make('progress');
     bar.max = 1;
     if (share !== null) bar.value = share;
     bar.setAttribute('aria-label', 'Loading');
-    box.append(
-      bar,
-      make('span', '', text),
-      button('fv-mini', 'Stop', 'Stop loading', () => this.trigger('halt')),
-    );
+    box.append(bar, make('span', '', text));
+    if (asked) box.append(button('fv-mini', 'Stop', 'Stop loading', () => this.trigger('halt')));
     return box;
   }
 
