@@ -17,6 +17,20 @@ ROOT = Path(__file__).resolve().parent.parent
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "data", "training", "checkpoints")
 SCENES = 12
+MIN_P = """
+import json
+from model import Core, Options, from_image
+from model.decoders import decoder
+from studies.world.draw import draw
+from studies.world.scene import make_scene
+
+core, scene = Core(), from_image(draw(make_scene(4), 224))
+def said(*given):
+    return core.answer("Describe the image.", scene, options=Options(24, *given)).text
+narrow, wide = decoder("min_p", {"min_p": 1.0, "temperature": 2.0}), decoder("min_p", {"min_p": 0.0, "temperature": 2.0})
+drawn = [[said(kind, seed) for seed in (1, 2)] for kind in (narrow, wide)]
+print(json.dumps([said(), *drawn, Options(24, narrow).words]))
+"""
 
 
 def examples() -> dict[str, str]:
@@ -50,7 +64,9 @@ def run(folder: Path, *arguments: str) -> str:
 
 
 def test_examples_are_whole_files() -> None:
-    assert {Path(path).parts[:2] for path in examples()} >= {("model", "heat"), ("model", "families"), ("tests", "kit")}
+    assert {Path(path).parts[:2] for path in examples()} >= {
+        ("model", "heat"), ("model", "families"), ("model", "decoders"), ("tests", "kit"),
+    }  # fmt: skip
 
 
 @pytest.mark.slow
@@ -61,11 +77,25 @@ def test_the_examples_are_found_and_keep_the_contracts(extended: Path) -> None:
     assert "| DeepSeek-VL | `deepseek_vl` | yes |" in readme
     assert "`python app.py study yes-bias`" in (extended / "docs" / "costs.md").read_text(encoding="utf-8")
     names = " or ".join(Path(path).stem.removeprefix("zoo_") for path in examples())
-    rules = ["tests/model/heat", "tests/model/families", "tests/model/generation/test_generation.py", "tests/test_layers.py"]
+    rules = [
+        "tests/model/heat",
+        "tests/model/families",
+        "tests/model/decoders",
+        "tests/model/generation/test_generation.py",
+        "tests/test_layers.py",
+    ]
     printed = run(extended, "-m", "pytest", "-p", "no:cacheprovider", *rules, "-k", names)
     passed = re.search(r"(\d+) passed", printed)
     assert passed, printed
     assert int(passed[1]) > 30, printed
+
+
+def test_the_example_of_a_decoder_draws_as_its_definition_says(extended: Path) -> None:
+    """Where a token must be as likely as the likeliest, only that one is left."""
+    greedy, narrow, wide, words = json.loads(run(extended, "-c", MIN_P).splitlines()[-1])
+    assert narrow == [greedy, greedy]
+    assert wide[0] != wide[1]
+    assert words == "Min-p, temperature 2, min-p 1, seed 0"
 
 
 def test_the_example_of_a_study_measures(extended: Path) -> None:

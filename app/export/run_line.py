@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, get_args
 
 from model.checkpoint import Attention, Checkpoint, Dtype, Quantization
@@ -67,7 +67,7 @@ def _run(line: Fields) -> dict[str, Any]:
         "panel": line.required("panel"),
         "status": status,
         "error": line.text("error"),
-        "options": rows.to_json(asdict(_options(line))),
+        "options": rows.to_json(_options(line).to_json()),
         "answer_prefix": line.text("answer_prefix") or "",
         "answer_tokens": rows.to_json(_token_ids(line)),
         "finish_reason": line.text("reason"),
@@ -100,11 +100,9 @@ def _spec(line: Fields) -> Checkpoint:
 
 def _options(line: Fields) -> Options:
     try:
-        return Options(**line.object("options"))
-    except TypeError as error:
-        raise line.wrong("options", "settings of this version") from error
+        return Options.from_json(line.object("options"))
     except InputError as error:
-        raise InputError(f"{line.where}: {error}") from error
+        raise InputError(f"{line.where}, 'options': {error}") from error
 
 
 def _turn(turn: Fields, images: dict[str, str]) -> tuple[Role, tuple[rows.Part, ...]]:

@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from sqlite_utils import Database
@@ -117,7 +117,7 @@ def begun(call: CallStart, versions: Mapping[str, str]) -> StartRecord:
     run = {"id": call.run_id, "session_id": call.session or None, "checkpoint_id": call.checkpoint.id, "panel": call.panel,
            "group_id": call.group or None, "prompt_id": messages[-1].id if messages else None,
            "answer_prefix": call.prompt.answer_prefix, "answer_tokens": rows.to_json(call.prompt.answer_tokens),
-           "status": "running", "options": rows.to_json(asdict(call.options)), "started_at": rows.now(),
+           "status": "running", "options": rows.to_json(call.options.to_json()), "started_at": rows.now(),
            "pid": os.getpid(), "host": socket.gethostname()}  # fmt: skip
     images = {part.id: part for part in call.prompt.images}
     return StartRecord(

@@ -58,7 +58,7 @@ class TurnLog(LogPart):
             prompt=prompt,
             checkpoint=Checkpoint.from_json(more["spec"]),
             weights=versions.get("weights") or more["weights"] or "",
-            options=Options(**json.loads(more["options"] or "{}")),
+            options=Options.from_json(json.loads(more["options"] or "{}"), logged=True),
             tokens=rows.tokens_from(json.loads(more["tokens"] or "[]")),
             reason=more["finish_reason"],
             reused_tokens=more["reused_tokens"],

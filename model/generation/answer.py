@@ -61,8 +61,9 @@ class Answering:
         self.prompt_tokens = len(inputs.ids)
         names = token_names(inputs, [image.id for image in self.prompt.images])
         cache, reused = self._start(inputs, names)
+        step = self.options.decoder.begin(vlm.parts, inputs)
         chooser = Chooser(
-            self.options, vlm.parts.device, lambda: self._prefilled(reused, teller, () if forced else given), forced
+            self.options, step, vlm.parts.device, lambda: self._prefilled(reused, teller, () if forced else given), forced
         )
         teller = Teller(chooser, vlm.pieces, end_tokens(vlm.parts.model), self.stop, self.emit)
         interrupted = False

@@ -1,7 +1,7 @@
 """Hooks into transformers' own `generate`: record each token with its alternatives, sample with a private seed, stop.
 
 `generate` is used as it is, so greedy answers are its answers token for token. Sampling happens in the
-last logits processor with a generator of the run's own, so two runs at once do not disturb each other.
+last logits processor, by the decoder, with a generator of the run's own, so two runs at once do not disturb each other.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..events import Alternative, Token
 from ..families.base.tokens import Detokenizer, Pieces
 from ..late import nn, torch, transformers
 from ..options import Options
+
+if TYPE_CHECKING:
+    from ..decoders.base import Step
 
 
 class Interrupted(Exception):
@@ -33,27 +37,24 @@ class TokenChoice:
 
 
 class Chooser:
-    """Records each step's choice; where sampling is asked for, makes it.
+    """Makes each step's choice with the decoder's `step`, and records it.
 
     `scores` arrive after the checkpoint's own processors (a repetition penalty, say), before any
     temperature. Log-probabilities are of that distribution, in float32. The first tokens are those
     `forced`, whatever the scores; how likely they were is recorded all the same.
     """
 
-    def __init__(self, options: Options, device: torch.device, begin: Callable[[], None], forced: Sequence[int] = ()) -> None:
-        self._options, self._begin = options, begin
+    def __init__(
+        self, options: Options, step: Step, device: torch.device, begin: Callable[[], None], forced: Sequence[int] = ()
+    ) -> None:
+        self._options, self._step, self._begin = options, step, begin
         self.forced = tuple(forced)
         self._random = torch.Generator(device).manual_seed(options.seed)
-        warpers = (
-            [transformers.TemperatureLogitsWarper(float(options.temperature))] if options.temperature not in (0.0, 1.0) else []
-        )
-        warpers += [transformers.TopPLogitsWarper(options.top_p)] if options.top_p < 1.0 else []
-        self._warp = transformers.LogitsProcessorList(warpers)
         self._made = 0
         self.choice: TokenChoice | None = None
         self.first: TokenChoice | None = None
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.Tensor:
         if self.first is None:
             self._begin()
         logprobs = torch.log_softmax(scores[0].float(), -1)
@@ -64,19 +65,17 @@ class Chooser:
         top = tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True)) if best is not None else ()
         self.choice = TokenChoice(token, float(logprobs[token]), top, given)
         self.first = self.first or self.choice
-        if self._options.temperature == 0.0 and not given:
-            return scores
         picked = torch.full_like(scores, -torch.inf)
         picked[..., token] = 0.0
         return picked
 
     def _choose(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> int:
+        drawn = self._step(input_ids[:1], scores[:1].float())[0]  # [V]
         if self._made < len(self.forced):
             return self.forced[self._made]
-        if self._options.temperature == 0.0:
-            return int(scores[0].argmax())
-        chances = torch.softmax(self._warp(input_ids[:1], scores[:1].float()), -1)[0]
-        return int(torch.multinomial(chances, 1, generator=self._random)[0])
+        if not self._options.decoder.sampled:
+            return int(drawn.argmax())
+        return int(torch.multinomial(torch.softmax(drawn, -1), 1, generator=self._random)[0])
 
 
 class Teller:

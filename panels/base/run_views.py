@@ -84,13 +84,11 @@ def detail_view(
 ) -> dict[str, Any]:
     """One run in full, as `detail.js` takes it. `maps` are those kept of it."""
     row, options = record.row, record.options
-    sampled = f"temperature {options.temperature:g}, top-p {options.top_p:g}, seed {options.seed}"
-    decoding = "greedy" if options.temperature == 0 else sampled
     facts = [
         ("when", local_time(row.started_at)),
         ("checkpoint", record.checkpoint.to_json()),
         ("weights", record.weights[:16] or "not hashed"),
-        ("decoding", f"{decoding}, at most {options.max_new_tokens:,} tokens"),
+        ("decoding", f"{options.words}, at most {options.max_new_tokens:,} tokens"),
         ("ended by", record.reason or "-"),
         *((name, value) for name, value, _ in meter(record)),
         ("system prompt", next((m.text for m in record.prompt.messages if m.role == "system"), "none")),

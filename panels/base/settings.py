@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from model import Options
+from model.decoders import decoder as decoder_of
+from model.decoders import decoders, numbers
+from model.decoders.base import Decoder, Number, settings_of
+from model.decoders.plain import Plain
 from model.errors import OptionsError
 
 from .bench import LONGEST
@@ -29,24 +33,36 @@ class Range:
 
 
 RANGES = {
-    "temperature": Range(0, 2, 0),
-    "top_p": Range(0.05, 1, 1),
     "length": Range(1, LONGEST, 256, whole=True),
     "seed": Range(0, 2**31 - 1, 0, whole=True),
 }
+"""Numbers that every decoder takes. Those of one alone are `decoders.numbers`."""
+
+
+def decoder(values: Mapping[str, Any]) -> Decoder:
+    """The decoder that values name, set with those of its numbers that are there. Raises OptionsError."""
+    name = values.get("decoder") or Plain.slug
+    own = settings_of(decoders[name]) if isinstance(name, str) and name in decoders else {}
+    given = {field: values[field] for field in own if values.get(field) is not None}
+    return decoder_of(name, {field: float(value) if type(value) is int else value for field, value in given.items()})
 
 
 def options(values: Mapping[str, Any]) -> Options:
     """Decoding options from values as anybody may send them; a missing one has its default. Raises OptionsError."""
     found = {name: number(name, values.get(name), wanted) for name, wanted in RANGES.items()}
-    return Options(int(found["length"]), float(found["temperature"]), float(found["top_p"]), int(found["seed"]))
+    return Options(int(found["length"]), decoder(values), int(found["seed"]))
+
+
+def slid(wanted: Number) -> Range:
+    """Where the slider of a decoder's number goes."""
+    return Range(0 if wanted.or_zero else wanted.low, wanted.high if wanted.most is None else wanted.most, wanted.default)
 
 
 def number(name: str, value: Any, wanted: Range) -> float:
     """The number in a value, the default where it is None. Raises OptionsError for what is no number. Ranges are the core's."""
     if value is None:
         return wanted.default
-    title = {"top_p": "Top-p"}.get(name, name.replace("_", " ").capitalize())
+    title = name.replace("_", " ").capitalize()
     if type(value) not in (int, float) or not math.isfinite(value):
         raise OptionsError(f"{title} is {str(value)[:40]!r}. Choose a number.")
     if wanted.whole and value != int(value):
@@ -59,7 +75,10 @@ def kept(settings: Mapping[str, Any], longest: int = LONGEST) -> dict[str, Any]:
 
     A length above `longest` is brought down to it.
     """
-    found: dict[str, Any] = {name: settings[name] for name, wanted in RANGES.items() if wanted.holds(settings.get(name))}
+    ranges = {**{name: slid(one) for name, one in numbers().items()}, **RANGES}
+    found: dict[str, Any] = {name: settings[name] for name, wanted in ranges.items() if wanted.holds(settings.get(name))}
+    if isinstance(chosen := settings.get("decoder"), str) and chosen in decoders:
+        found["decoder"] = chosen
     if "length" in found:
         found["length"] = min(found["length"], longest)
     system = settings.get("system")

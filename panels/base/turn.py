@@ -136,7 +136,7 @@ def again(bench: Bench, run_id: str, state: SessionState, system: str, options: 
     if record.row.parent_run_id is None:
         asked = tuple(message for message in prompt.messages if message.role != "system")
         prompt = Prompt((*conversation(None, system), *asked))
-    seed = (record.options.seed + 1) % 2**31 if options.temperature > 0 else options.seed
+    seed = (record.options.seed + 1) % 2**31 if options.decoder.sampled else options.seed
     return Asked(prompt, bench.spec(state.checkpoint), replace(options, seed=seed), record.row.session, record.row.parent_run_id)
 
 

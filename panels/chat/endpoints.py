@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 from gradio.blocks import Block
 
+from model.decoders import numbers
+from model.decoders.base import Number
+from model.decoders.plain import Plain
 from model.options import MAX_NEW_TOKENS
 
 from ..base import settings as _settings
@@ -22,6 +27,7 @@ LENGTH = Range(1, MAX_NEW_TOKENS, 256, whole=True)
 
 def add_chat_api(bench: Bench) -> None:
     """Lay out hidden components whose labels become the endpoint's parameters, and the endpoint itself."""
+    known = numbers()
     with gr.Column(visible=False):
         inputs: dict[str, Block] = {
             "question": gr.Textbox(label="question"),
@@ -29,8 +35,8 @@ def add_chat_api(bench: Bench) -> None:
             "checkpoint": gr.Textbox("", label="checkpoint"),
             "session": gr.Textbox("", label="session"),
             "system": gr.Textbox("", label="system"),
-            "temperature": gr.Number(0, label="temperature"),
-            "top_p": gr.Number(1, label="top_p"),
+            "decoder": gr.Textbox(Plain.slug, label="decoder"),
+            **{name: gr.Number(one.default, label=name) for name, one in known.items()},
             "max_new_tokens": gr.Number(LENGTH.default, label="max_new_tokens"),
             "seed": gr.Number(0, label="seed"),
             "times": json_parameter("times", {"type": "array", "items": {"anyOf": [{"type": "number"}, {"type": "null"}]}}),
@@ -45,22 +51,22 @@ def add_chat_api(bench: Bench) -> None:
         checkpoint: str = "",
         session: str = "",
         system: str = "",
-        temperature: float = 0.0,
-        top_p: float = 1.0,
+        decoder: str = Plain.slug,
         max_new_tokens: float = 256,
         seed: float = 0,
         times: list[float | None] | None = None,
         picture: str | None = None,
+        **decoding: float,
     ) -> Iterator[dict[str, Any]]:
         """Ask one question. An empty `checkpoint` is the first built in; `session` goes on where an earlier call's ended.
         `times` makes frames of a video out of `images`: seconds from its start, one for each. `picture` is one more of them,
-        for MCP clients: an address of it, or a data URL.
+        for MCP clients: an address of it, or a data URL. `decoder` is set with those of its numbers that are given.
 
         Yields the turn as it grows: run_id, session, checkpoint, text, done, and at the end reason, tokens
         [[id, logprob, text], ...] and figures. What goes wrong is said in a sentence.
         """
         with errors_as_sentences():
-            values = {"temperature": temperature, "top_p": top_p, "seed": seed}
+            values = {**decoding, "decoder": decoder, "seed": seed}
             length = int(_settings.number("max_new_tokens", max_new_tokens, LENGTH))
             options = replace(_settings.options(values), max_new_tokens=length)
             pictures, notes = read_pictures([*(images or []), *([picture] if picture else [])])
@@ -71,13 +77,34 @@ def add_chat_api(bench: Bench) -> None:
                 yield _view(asked, progress)
 
     ask.click(
-        chat_ask,
+        with_numbers(chat_ask, known),
         inputs_kwargs=inputs,
         outputs=out,
         api_name="chat_ask",
         concurrency_id=MODEL_QUEUE,
         concurrency_limit=MODEL_LIMIT,
     )
+
+
+def with_numbers(
+    function: Callable[..., Iterator[dict[str, Any]]], known: Mapping[str, Number]
+) -> Callable[..., Iterator[dict[str, Any]]]:
+    """The function, which takes numbers of decoders by keyword, with a parameter of its own for each: Gradio gives no others."""
+    signature = inspect.signature(function)
+    *plain, _ = signature.parameters.values()
+    more = [
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=one.default, annotation="float")
+        for name, one in known.items()
+    ]
+    at = [parameter.name for parameter in plain].index("decoder") + 1
+    whole = signature.replace(parameters=[*plain[:at], *more, *plain[at:]])
+
+    @functools.wraps(function)
+    def named(*given: Any, **by_name: Any) -> Iterator[dict[str, Any]]:
+        yield from function(**whole.bind(*given, **by_name).arguments)
+
+    named.__signature__ = whole  # type: ignore[attr-defined]
+    return named
 
 
 def _state(bench: Bench, session: str, checkpoint: str) -> SessionState:

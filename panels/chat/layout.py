@@ -8,18 +8,23 @@ from typing import Any
 
 import gradio as gr
 
+from model.decoders import decoders, numbers
+from model.decoders.base import Number, settings_of
+from model.decoders.plain import Plain
+
+from ..base.bench import QUICK
 from ..base.components import component
-from ..base.settings import MAX_SYSTEM_CHARACTERS, RANGES
+from ..base.settings import MAX_SYSTEM_CHARACTERS, RANGES, slid
 
 EXPLAINED = (
-    "Temperature 0 is greedy. Top-p: the share of probability sampled from. Length: most tokens of an answer. "
-    "The same seed samples the same tokens. A system prompt holds from a chat's first question on."
+    "Length: most tokens of an answer. The same seed samples the same tokens. "
+    "A system prompt holds from a chat's first question on."
 )
 
 
 @dataclass(frozen=True)
 class ChatParts:
-    """Everything of the tab that an event reads or writes. `settings` are by name: "system", and those of `RANGES`."""
+    """Everything of the tab that an event reads or writes. `settings` are by name: "system", "decoder", numbers."""
 
     transcript: gr.HTML
     live: gr.HTML
@@ -76,18 +81,20 @@ def _question_box() -> gr.MultimodalTextbox:
 
 
 def _settings(longest: int) -> dict[str, Any]:
-    def slider(name: str, step: float, label: str, high: float | None = None) -> gr.Slider:
-        known = RANGES[name]
-        most = known.high if high is None else min(high, known.high)
-        told = f"At most {most:,.0f} tokens on this public page." if most < known.high else None
-        return gr.Slider(known.low, most, min(known.default, most), step=step, label=label, info=told, elem_id=f"set-{name}")
-
+    """What decoders are set with, each number that several share once, and the settings of any of them."""
     with gr.Accordion("Settings", open=True, elem_id="settings"):
-        seed = RANGES["seed"]
+        seed, length, known = RANGES["seed"], RANGES["length"], numbers()
+        told = f"At most {longest:,.0f} tokens on this public page." if longest < length.high else None
+        most = min(longest, length.high)
+        choices = [(one.title, one.slug) for one in decoders.values()]
+        decoder = gr.Dropdown(choices, value=Plain.slug, label="Decoder", visible=len(choices) > 1, elem_id="set-decoder")
+        sliders = {name: _slider(name, one) for name, one in known.items()}
         settings = {
-            "temperature": slider("temperature", 0.05, "Temperature"),
-            "top_p": slider("top_p", 0.05, "Top-p"),
-            "length": slider("length", 1, "Length", longest),
+            "decoder": decoder,
+            **sliders,
+            "length": gr.Slider(
+                length.low, most, min(length.default, most), step=1, label="Length", info=told, elem_id="set-length"
+            ),
             "seed": gr.Number(seed.default, label="Seed", precision=0, minimum=seed.low, maximum=seed.high, elem_id="set-seed"),
             "system": gr.Textbox(
                 label="System prompt",
@@ -97,5 +104,19 @@ def _settings(longest: int) -> dict[str, Any]:
                 elem_id="set-system",
             ),
         }
-        gr.Markdown(EXPLAINED, elem_classes="fv-purpose")
+        gr.Markdown(" ".join([*(one.why for one in known.values()), EXPLAINED]), elem_classes="fv-purpose")
+
+    def choose(slug: str) -> list[gr.Slider]:
+        own = settings_of(decoders[slug if slug in decoders else Plain.slug])
+        return [gr.Slider(visible=name in own) for name in known]
+
+    decoder.change(choose, decoder, list(sliders.values()), **QUICK)
     return settings
+
+
+def _slider(name: str, number: Number) -> gr.Slider:
+    """The slider of a decoder's number. Of the plain decoder it is there from the beginning."""
+    wanted, shown = slid(number), name in settings_of(Plain)
+    return gr.Slider(
+        wanted.low, wanted.high, number.default, step=number.step, label=number.label, visible=shown, elem_id=f"set-{name}"
+    )

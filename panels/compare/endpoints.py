@@ -71,7 +71,7 @@ class _Endpoints:
         session: str = "",
         picture: str | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Ask two to four columns the same question side by side. A column is a checkpoint, or {spec, temperature, top_p,
+        """Ask two to four columns the same question side by side. A column is a checkpoint, or {spec, decoder, its numbers,
         seed, length, system, side_px, quantization}; none given are the first two built in.
         `picture` is one more of `images`, for MCP clients: an address of it, or a data URL.
 

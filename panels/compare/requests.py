@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, get_args
 
 from PIL import Image
 
 from model import Checkpoint, Column, Message, Options, Prompt, WorkbenchError, from_image
 from model.checkpoint import Quantization
+from model.decoders.base import Decoder
+from model.decoders.plain import Plain
 from model.errors import InputError, OptionsError, PromptError
 from model.prompt import ImagePart
 from model.recorder import new_id
@@ -33,8 +35,7 @@ class Setting:
     """How one column is asked. `side_px` is the longest side its pictures are scaled down to, 0 for their own size."""
 
     spec: str
-    temperature: float = 0.0
-    top_p: float = 1.0
+    decoder: Decoder = field(default_factory=Plain)
     length: int = 256
     seed: int = 0
     system: str = ""
@@ -44,7 +45,7 @@ class Setting:
     @property
     def options(self) -> Options:
         """Raises OptionsError."""
-        return _settings.options(asdict(self))
+        return _settings.options(self.plain())
 
     @property
     def typed(self) -> str:
@@ -54,17 +55,17 @@ class Setting:
 
     def plain(self, error: str = "") -> dict[str, Any]:
         """The setting as JSON for the log, with why the column could not be asked, if so."""
-        return asdict(self) | ({"error": error} if error else {})
+        own: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
+        own |= {"decoder": self.decoder.name, **self.decoder.settings}
+        return own | ({"error": error} if error else {})
 
     @property
     def label(self) -> str:
         """Checkpoint and setting in words: what a vote is counted under. Nothing is looked for on the disk."""
         source, at, rest = self.typed.partition("@")
         said = [cut(source.rstrip("/").rsplit("/", 1)[-1] + at + rest, 60)]
-        if self.temperature > 0:
-            said.append(f"temperature {self.temperature:g}")
-            said += [f"top-p {self.top_p:g}"] if self.top_p < 1 else []
-            said += [f"seed {self.seed}"] if self.seed else []
+        said += [self.decoder.words] if self.decoder != Plain() else []
+        said += [f"seed {self.seed}"] if self.seed and self.decoder.sampled else []
         said += [f"at most {self.length} tokens"] if self.length != 256 else []
         said += [f"pictures at {self.side_px} px"] if self.side_px else []
         said += [f"system \u201c{cut(self.system, 40)}\u201d"] if self.system.strip() else []
@@ -77,7 +78,6 @@ def setting_of(value: Any) -> Setting:
         value = {"spec": value}
     if not isinstance(value, Mapping) or not isinstance(value.get("spec"), str) or not value["spec"].strip():
         raise InputError("A column names no checkpoint. Choose one for each column, or remove it.")
-    known = {one.name for one in fields(Setting)}
     system, side, bits = value.get("system") or "", value.get("side_px") or 0, value.get("quantization") or "none"
     if not isinstance(system, str) or len(system) > _settings.MAX_SYSTEM_CHARACTERS:
         raise InputError(f"A system prompt is a text of at most {_settings.MAX_SYSTEM_CHARACTERS:,} characters. Shorten it.")
@@ -86,11 +86,9 @@ def setting_of(value: Any) -> Setting:
     quantization = next((one for one in QUANTIZATIONS if one == bits), None)
     if quantization is None:
         raise InputError(f"Quantisation is one of {', '.join(QUANTIZATIONS)}, not {str(bits)[:40]!r}.")
-    decoding = _settings.options({name: value.get(name) for name in _settings.RANGES if name in known})
-    return Setting(
-        value["spec"].strip()[:MAX_SPEC], decoding.temperature, decoding.top_p, decoding.max_new_tokens, decoding.seed, system,
-        side, quantization,
-    )  # fmt: skip
+    decoding = _settings.options(value)
+    spec = value["spec"].strip()[:MAX_SPEC]
+    return Setting(spec, decoding.decoder, decoding.max_new_tokens, decoding.seed, system, side, quantization)
 
 
 def settings_of(value: Any) -> tuple[Setting, ...]:

@@ -14,6 +14,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from program import Program, soon_true
 
+from model.decoders.plain import Plain
 from studies.world.files import to_png
 from studies.world.scene import make_scene
 from studies.world.splits import held_out_seed
@@ -101,8 +102,8 @@ class TestChatAsk:
         assert turns[0]["tokens"] == turns[1]["tokens"]
         assert len(turns[0]["tokens"]) <= 3
         record = served.history.run(turns[0]["run_id"])
-        assert record.options.temperature == 1.2
-        assert (record.options.top_p, record.options.max_new_tokens, record.options.seed) == (0.5, 3, 9)
+        assert record.options.decoder == Plain(1.2, 0.5)
+        assert (record.options.max_new_tokens, record.options.seed) == (3, 9)
         assert record.prompt.messages[0].text == "Be brief."
 
     def test_any_text_comes_back_as_it_is(self, client: Client, served: Program) -> None:

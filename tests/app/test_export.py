@@ -25,6 +25,7 @@ from app.export.write import export_session, export_zip, import_session
 from app.log.errors import LogError
 from app.log.history import History
 from app.log.store import Store
+from model.decoders.plain import Plain
 from model.errors import InputError
 from model.options import Options
 from model.prompt import ImagePart, Prompt
@@ -57,7 +58,7 @@ def session(history):
     frame = ImagePart(blue.image, blue.data, blue.media_type, blue.id, "blue.png", 1.5)
     store.loaded(Loaded(TINY, "llava", "cpu", "float32", 9, "f" * 64))
     prompt = Prompt((says("system", "Be brief."), says("user", red, "What?", frame)), "It", (5, 6))
-    store.start(CallStart("one", TINY, prompt, Options(temperature=0.5, seed=3), "chat", id))
+    store.start(CallStart("one", TINY, prompt, Options(decoder=Plain(0.5), seed=3), "chat", id))
     store.finish(CallEnd("one", "done", "It is red", "end", None, tokens("It", " is"), 30, 4, 16, 1, 1.5, 20.25, 8.0))
     follow_up = (*prompt.messages, says("assistant", "It is red"), says("user", "Sure?\u2028"))
     for run_id, answer in (("two", "yes"), ("three", "no \ud83d")):
@@ -219,7 +220,9 @@ class TestExport:
                                        {"image": f"images/{blue.id}.png", "time_s": 1.5, "name": "blue.png"}]},
         ]  # fmt: skip
         assert first["tokens"][1] == [11, -0.25, " is", [[11, " is", -0.25], [7, "é", -3.5]], False]
-        assert first["options"] == {"max_new_tokens": 256, "temperature": 0.5, "top_p": 1.0, "seed": 3, "alternatives": 5}
+        assert first["options"] == {
+            "max_new_tokens": 256, "decoder": "plain", "temperature": 0.5, "top_p": 1.0, "seed": 3, "alternatives": 5,
+        }  # fmt: skip
         assert (first["checkpoint"]["name"], first["loaded"]["weights"], first["answer_prefix"], first["answer_tokens"]) == (
             "tiny-llava", "f" * 64, "It", [5, 6])  # fmt: skip
         assert (first["queued_ms"], first["prefill_ms"], first["prompt_tokens"], first["reused_tokens"]) == (1.5, 20.25, 30, 4)

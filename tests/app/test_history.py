@@ -11,6 +11,7 @@ from store_fixtures import OTHER, TINY, begin, picture, rows, says, tokens, turn
 from app.log.history import History
 from app.log.store import Store
 from app.log.trials import Trials
+from model.decoders.plain import Plain
 from model.errors import InputError
 from model.events import Token
 from model.options import Options
@@ -39,7 +40,7 @@ class TestRuns:
             says("assistant", "Red"),
             says("user", "And", frame, "this?", red),
         )
-        prompt, options = Prompt(said, "It", (3,)), Options(temperature=0.5, seed=9)
+        prompt, options = Prompt(said, "It", (3,)), Options(decoder=Plain(0.5), seed=9)
         history.store.loaded(Loaded(OTHER, "llava", "cpu", "float32", 1, "f" * 64))
         history.store.start(CallStart("r", OTHER, prompt, options, "chat", "s", "g"))
         history.store.finish(CallEnd("r", "stopped", "It is", "stopped", None, tokens("It", " is"), 9, 4, 2, 1, 1.0, 2.0, 3.5))

@@ -53,7 +53,9 @@ class TestWhatIsWritten:
         columns = "visual_tokens, cached_images, new_tokens, queued_ms, prefill_ms, decode_ms, pid, host"
         assert one(store, f"SELECT {columns} FROM runs") == (16, 1, 1, 1.5, 20.25, 8.0, os.getpid(), socket.gethostname())
         options, written, started_at = one(store, "SELECT options, tokens, started_at FROM runs")
-        assert json.loads(options) == {"max_new_tokens": 7, "temperature": 0.0, "top_p": 1.0, "seed": 3, "alternatives": 5}
+        assert json.loads(options) == {
+            "max_new_tokens": 7, "decoder": "plain", "temperature": 0.0, "top_p": 1.0, "seed": 3, "alternatives": 5,
+        }  # fmt: skip
         assert json.loads(written) == [
             [10, 0.0, "It is", [[10, "It is", 0.0], [7, "é", -3.5]], True],
             [11, -0.25, " red", [[11, " red", -0.25], [7, "é", -3.5]], False],

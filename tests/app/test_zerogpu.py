@@ -25,6 +25,7 @@ from bed import Bed
 from app.zerogpu import FIXED, LentSlot, is_lent
 from model import Column, Message, Options, Prompt, WorkbenchError, ask, open_picture, parse_spec
 from model.core import Core
+from model.decoders.plain import Plain
 from model.errors import CheckpointError, PromptError
 from model.events import Encoded, Finished, Prefilled, Share, Token
 from model.heat import heat_methods
@@ -129,7 +130,7 @@ def test_an_answer_is_the_same_and_streams(lent: Core, bed: Bed, picture: Any, l
 
 
 def test_sampling_with_a_seed_is_the_same(lent: Core, bed: Bed, picture: Any) -> None:
-    spec, prompt, options = bed.spec(TINY), ask("Describe the image.", picture), Options(32, 1.0, 0.9, 5)
+    spec, prompt, options = bed.spec(TINY), ask("Describe the image.", picture), Options(32, Plain(1.0, 0.9), 5)
     bed.vlm(TINY)
     assert said(list(lent.generate(spec, prompt, options))) == said(list(bed.core.generate(spec, prompt, options)))
 
@@ -137,7 +138,7 @@ def test_sampling_with_a_seed_is_the_same(lent: Core, bed: Bed, picture: Any) ->
 def test_a_comparison_takes_one_slot_and_says_the_same(lent: Core, bed: Bed, picture: Any, lender: ModuleType) -> None:
     prompt = ask("Describe the image.", picture)
     columns = [
-        Column(bed.spec(TINY), prompt, Options(24)), Column(bed.spec(TINY), prompt, Options(24, 1.0, 0.9, 5)),
+        Column(bed.spec(TINY), prompt, Options(24)), Column(bed.spec(TINY), prompt, Options(24, Plain(1.0, 0.9), 5)),
         Column(bed.spec(SMALL), prompt, Options(24)),
     ]  # fmt: skip
     lender.CALLS.clear()

@@ -19,6 +19,7 @@ from app import shell
 from app.log.history import History
 from app.log.store import Store
 from model import Core, Options, Prompt, WorkbenchError, ask, open_picture, parse_spec
+from model.decoders.plain import Plain
 from model.errors import InputError, OptionsError
 from model.geometry.boxes import Box
 from model.geometry.grid import ImageGrid, View
@@ -184,7 +185,7 @@ def test_columns_say_what_each_says_alone_and_are_logged_under_one_group(table: 
 def test_greedy_and_sampling_of_one_checkpoint(table: Table) -> None:
     sampled = {"spec": TINY, "temperature": 1.5, "seed": 5}
     held, heard = table.compare(TINY, sampled, question="Describe the picture.")
-    options = Options(temperature=1.5, seed=5)
+    options = Options(decoder=Plain(1.5), seed=5)
     alone = table.core.answer("Describe the picture.", PART, options=options).text
     assert heard[1].progress.answer == alone
     assert heard[0].progress.answer != alone

@@ -18,6 +18,7 @@ from fakes import best_of_three, finished, picture, soon, tokens
 from torch import nn
 from zoo import BUILDERS
 
+from model.decoders.plain import Plain
 from model.errors import OptionsError, PromptError
 from model.events import Encoded, Finished, Prefilled, Queued, Token, Waiting
 from model.families.base.tokens import Detokenizer, Pieces
@@ -141,7 +142,7 @@ def nucleus(logits: torch.Tensor, temperature: float, top_p: float) -> torch.Ten
 def test_samples_are_drawn_from_the_nucleus_with_the_seed(name: str, temperature: float, top_p: float, bed: Bed) -> None:
     """Replayed by hand: the logits at each step, filtered by brute force, drawn from with a generator of the same seed."""
     vlm, prompt = bed.vlm(name), ask("Is there a red circle?", picture(0))
-    options = Options(max_new_tokens=5, temperature=temperature, top_p=top_p, seed=11)
+    options = Options(max_new_tokens=5, decoder=Plain(temperature, top_p), seed=11)
     said = tokens(answer(bed, name, prompt, options))
     random = torch.Generator().manual_seed(11)
     for step, token in enumerate(said):
@@ -159,7 +160,7 @@ def test_the_same_seed_gives_the_same_tokens_and_another_does_not(bed: Bed) -> N
     prompt = ask("Is there a red circle?", picture(0))
     runs = {}
     for seed in (0, 1, 0, 2, 1):
-        said = tokens(answer(bed, "llava_clip", prompt, Options(max_new_tokens=8, temperature=1.0, seed=seed)))
+        said = tokens(answer(bed, "llava_clip", prompt, Options(max_new_tokens=8, decoder=Plain(1.0), seed=seed)))
         ids = [token.id for token in said]
         assert runs.setdefault(seed, ids) == ids
     assert len({tuple(ids) for ids in runs.values()}) == 3
@@ -186,7 +187,7 @@ def test_sampling_settings_of_the_checkpoint_do_not_make_greedy_answers_random(
     expected = plain(vlm, prompt, 8).new
     with generation_settings(vlm, do_sample=True, temperature=0.01, top_p=0.001, top_k=1):
         assert written(answer(bed, "qwen2_vl", prompt, Options(max_new_tokens=8)), vlm) == expected
-        sampled = tokens(answer(bed, "qwen2_vl", prompt, Options(max_new_tokens=8, temperature=5.0, seed=1)))
+        sampled = tokens(answer(bed, "qwen2_vl", prompt, Options(max_new_tokens=8, decoder=Plain(5.0), seed=1)))
     assert [token.id for token in sampled] != expected, "the options hold, not the checkpoint's own"
     assert capfd.readouterr().err == ""
 
@@ -323,11 +324,11 @@ def test_single_tokens_keep_the_space_they_start_with(bed: Bed) -> None:
 def test_options_out_of_range_say_what_is_in_range(wrong: dict[str, Any]) -> None:
     (value,) = wrong.values()
     with pytest.raises(OptionsError, match=r"is .* Choose .* from .* to ") as told:
-        Options(**wrong)
+        Options.from_json(wrong)
     assert repr(value) in str(told.value)
 
 
-@pytest.mark.parametrize("options", [Options(), Options(1, 0, 1, 0, 0), Options(4096, 5.0, 0.01, 2**31 - 1, 50)])
+@pytest.mark.parametrize("options", [Options(), Options(1, Plain(0, 1), 0, 0), Options(4096, Plain(5.0, 0.01), 2**31 - 1, 50)])
 def test_options_at_the_edge_answer(options: Options, bed: Bed) -> None:
     vlm = bed.vlm("llava_clip")
     before, vlm.context_tokens = vlm.context_tokens, 60
@@ -515,7 +516,7 @@ def test_a_teller_that_is_asked_again_after_the_end_says_nothing(bed: Bed) -> No
 
 def test_threads_at_once_get_their_own_answers(bed: Bed) -> None:
     prompts = [ask(f"Question {i}", picture(i)) for i in range(4)]
-    options = [Options(max_new_tokens=8, temperature=1.0, seed=i) for i in range(4)]
+    options = [Options(max_new_tokens=8, decoder=Plain(1.0), seed=i) for i in range(4)]
     names = ["llava_clip", "qwen2_vl"] * 2
     alone = [answer(bed, n, p, o) for n, p, o in zip(names, prompts, options, strict=True)]
     started = [

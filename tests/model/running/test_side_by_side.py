@@ -17,6 +17,7 @@ from fakes import picture, tokens
 
 from model.checkpoint import parse_spec
 from model.core import Core
+from model.decoders.plain import Plain
 from model.errors import PromptError, WorkbenchError
 from model.events import Encoded, Finished, Loading, Prefilled, Queued, Spent, Token, Waiting
 from model.loading import load as loading
@@ -29,8 +30,8 @@ from model.running.stepped_thread import SteppedThread, module_state, restore
 from model.running.tasks import Here
 
 GREEDY = Options(max_new_tokens=12)
-SAMPLED = Options(max_new_tokens=12, temperature=1.5, top_p=0.9, seed=7)
-OTHER_SEED = Options(max_new_tokens=12, temperature=1.5, seed=8)
+SAMPLED = Options(max_new_tokens=12, decoder=Plain(1.5, 0.9), seed=7)
+OTHER_SEED = Options(max_new_tokens=12, decoder=Plain(1.5), seed=8)
 QUESTION = ask("What is in the picture?", picture(0))
 OTHER = ask("Which colours are there, and where?", picture(1, (160, 70)))
 FAMILIES = (
