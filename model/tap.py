@@ -240,8 +240,11 @@ def _cut(mask: torch.Tensor | None, cuts: Sequence[Cut], causal: bool, q: torch.
     for cut in cuts:
         rows = cut.queries.to(q.device) - offset
         rows = rows[(rows >= 0) & (rows < q.shape[2])]
+        keys = cut.keys.to(q.device)[cut.keys.to(q.device) < k.shape[2]]
+        if not len(rows) or not len(keys) or (cut.sample is not None and cut.sample >= len(q)):
+            continue  # a part of the sequence or of the batch is read, to which nothing of this edge belongs
         heads = torch.tensor(cut.heads if cut.heads is not None else range(q.shape[1]), device=q.device)
         samples = torch.tensor([cut.sample] if cut.sample is not None else range(len(q)), device=q.device)
         at = samples[:, None, None, None], heads[None, :, None, None], rows[None, None, :, None]
-        additive[(*at, cut.keys.to(q.device)[None, None, None])] = lowest
+        additive[(*at, keys[None, None, None])] = lowest
     return additive

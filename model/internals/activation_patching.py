@@ -66,7 +66,7 @@ def patch_states(
             part = groups[start : start + step]
             with _put(corrupted, names, depth, part, held[depth]):
                 many = corrupted.features[None].expand(len(part), -1, -1)
-                found[i, start : start + step] = corrupted.said(chosen, many).numpy()
+                found[i, start : start + step] = corrupted.said(chosen, many, whole=True).numpy()
     run.step(total, total)
     apart = best - worst
     share = (found - worst) / apart if abs(apart) > SAME_NATS else np.full_like(found, np.nan)

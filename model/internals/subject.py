@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -20,13 +21,14 @@ from ..late import torch
 from ..memory import size_bytes
 from ..prompt import Prompt
 from ..tap import Cut, Tap, tapped
+from .shared_rows import SharedRows
 from .trace import Trace, Want, take_trace
 
 SUBJECT_BYTES = 256 * 2**20
 """How much the cached subjects of one checkpoint may hold together. The newest stays, whatever its size."""
-BATCH_ELEMENTS, GPU_ELEMENTS = 2**21, 2**26
+BATCH_ELEMENTS, GPU_ELEMENTS = 5 * 2**17, 2**26
 """How many hidden-state elements a batch of changed features may hold at once in one layer. On a CPU what leaves its
-caches costs more than a batch saves: 24 rows of the built-in checkpoint are a third cheaper than 187."""
+caches costs more than a batch saves: 8 rows of the built-in checkpoint are a third cheaper than 24."""
 
 
 class Subject:
@@ -35,6 +37,7 @@ class Subject:
     def __init__(self, vlm: VisionLanguageModel, prompt: Prompt, answer_ids: Sequence[int]) -> None:
         self.vlm, self.prompt, self.answer_ids = vlm, prompt, tuple(answer_ids)
         self._traces: dict[Want, Trace] = {}
+        self._shared = SharedRows(vlm)
 
     @cached_property
     def inputs(self) -> Inputs:
@@ -64,7 +67,7 @@ class Subject:
         """What is held for it: traces, inputs, features."""
         held = [self.__dict__[name] for name in ("features", "outputs") if name in self.__dict__]
         inputs = [self.inputs.tensors] if "inputs" in self.__dict__ else []
-        return sum(trace.size_bytes for trace in self._traces.values()) + size_bytes([*held, *inputs])
+        return sum(trace.size_bytes for trace in self._traces.values()) + size_bytes([*held, *inputs]) + self._shared.size_bytes
 
     # --- visual features -----------------------------------------------------------------------
 
@@ -113,11 +116,12 @@ class Subject:
         elements = BATCH_ELEMENTS if self.vlm.parts.device.type == "cpu" else GPU_ELEMENTS
         return max(1, elements // (len(self.inputs.ids) * width * 4))
 
-    def logprobs(self, features: torch.Tensor | None = None, cuts: Sequence[Cut] = ()) -> torch.Tensor:
+    def logprobs(self, features: torch.Tensor | None = None, cuts: Sequence[Cut] = (), *, whole: bool = False) -> torch.Tensor:
         """Log-probabilities of the answer's tokens, float32 [B, K], given these features [B, T, D], or the picture's own.
 
         Differentiable in `features` where they want gradients. `cuts` are attention edges taken away; they
-        name samples of `features`, which then have to fit one batch.
+        name samples of `features`, which then have to fit one batch. Without gradients what the rows of a batch begin with
+        is read once; `whole` has every row read all of it, for who changes states on the way.
         """
         if features is None and not cuts:
             return torch.tensor([[token.logprob for token in self.trace().tokens]])
@@ -125,13 +129,15 @@ class Subject:
             features = self.features[None]
         if cuts:
             with tapped(self.vlm.parts.model, Tap(cuts=cuts)):
-                return self._forward(features)
-        step = self.batch_rows
-        return torch.cat([self._forward(features[i : i + step]) for i in range(0, len(features), step)])
+                return self._forward(features, 0 if whole else self._begin_alike(features, cuts))
+        parts = features.split(self.batch_rows)
+        return torch.cat([self._forward(part, 0 if whole else self._begin_alike(part)) for part in parts])
 
-    def said(self, words: Sequence[int], features: torch.Tensor | None = None, cuts: Sequence[Cut] = ()) -> torch.Tensor:
+    def said(
+        self, words: Sequence[int], features: torch.Tensor | None = None, cuts: Sequence[Cut] = (), *, whole: bool = False
+    ) -> torch.Tensor:
         """Joint log-probability of the answer's words at these indices, float32 [B]."""
-        return self.logprobs(features, cuts)[:, list(words)].sum(-1)
+        return self.logprobs(features, cuts, whole=whole)[:, list(words)].sum(-1)
 
     @property
     def predicting(self) -> torch.Tensor:
@@ -145,9 +151,19 @@ class Subject:
         kept = {"use_cache": False, "logits_to_keep": self.predicting}
         return {**repeated, **kept, "mm_encoder_outputs": {"image": self._as_outputs(features)}}
 
-    def _forward(self, features: torch.Tensor) -> torch.Tensor:
+    def _begin_alike(self, features: torch.Tensor, cuts: Sequence[Cut] = ()) -> int:
+        """How many positions stand before the first at which rows differ, or at which a cut takes something away."""
+        if len(features) == 1 or torch.is_grad_enabled():
+            return 0
+        changed = (features != features[:1]).any(-1).any(0)
+        ends = [self.start - 1, *self.inputs.visual[changed.cpu().numpy()][:1].tolist()]
+        ends += [int(cut.queries[cut.queries >= cut.keys.min()].min()) for cut in cuts if (cut.queries >= cut.keys.min()).any()]
+        return min(ends)
+
+    def _forward(self, features: torch.Tensor, shared: int) -> torch.Tensor:
         self.vlm.family.forget_prompt(self.vlm.parts)
-        out = self.vlm.parts.model(**self.arguments(features))
+        with self._shared.reading(shared) if shared else nullcontext():
+            out = self.vlm.parts.model(**self.arguments(features))
         logprobs = torch.log_softmax(out.logits.float(), -1)  # [B, K, V]
         ids = torch.tensor(self.answer_ids, device=logprobs.device)
         return logprobs.gather(-1, ids[None, :, None].expand(len(features), -1, 1))[..., 0].cpu()
