@@ -26,6 +26,15 @@ if TYPE_CHECKING:
     import torch as torch
     import transformers as transformers
     from torch import nn as nn
+
+    class Pretrained(transformers.PreTrainedModel, transformers.GenerationMixin):
+        """What a checkpoint is loaded as. Its architecture names the parts it has, so an attribute may be anything."""
+
+        config: Any
+        base_model: Any
+
+        def __getattr__(self, name: str) -> Any: ...
+
 else:
 
     class _Late:
@@ -42,6 +51,7 @@ else:
             return self._module
 
     torch, nn, transformers = _Late("torch"), _Late("torch.nn"), _Late("transformers")
+    Pretrained = object  # a name for annotations
 
 
 def both_imported() -> bool:

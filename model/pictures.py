@@ -101,7 +101,7 @@ def _check_size(shown: str, image: Image.Image) -> None:
 
 
 def _upright_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
-    if image.format in ANIMATED and image.is_animated:
+    if image.format in ANIMATED and image.is_animated:  # type: ignore[attr-defined]  # those formats have it
         notes.append("The file is an animation or has several pages; the first is used.")
         image.seek(0)
     sideways = image.getexif().get(_ORIENTATION, 1) != 1  # asked before loading, which turns a TIFF and forgets
@@ -118,7 +118,7 @@ def _upright_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
         with_alpha = turned.convert("RGBA")
         flat = Image.new("RGBA", with_alpha.size, (255, 255, 255, 255))
         flat.alpha_composite(with_alpha)
-        if with_alpha.getextrema()[3][0] < 255:
+        if with_alpha.getchannel("A").histogram()[255] < with_alpha.width * with_alpha.height:
             notes.append("Transparent parts were laid on white.")
         return flat.convert("RGB")
     return turned.convert("RGB")

@@ -18,7 +18,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from .late import torch, transformers
+from .late import Pretrained, torch, transformers
 
 NAME = "fovea_tap"
 _ACTIVE: ContextVar[Tap | None] = ContextVar("fovea_tap", default=None)
@@ -93,7 +93,7 @@ class Tap:
 
 
 @contextmanager
-def tapped(model: torch.nn.Module, tap: Tap) -> Iterator[Tap]:
+def tapped(model: Pretrained, tap: Tap) -> Iterator[Tap]:
     """Run `model` with its attention going through `tap`; afterwards all is as it was.
 
     Raises ValueError for a model whose attention cannot be replaced (it has its own code for it).

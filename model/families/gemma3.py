@@ -17,7 +17,7 @@ from ..prompt import Prompt
 from . import families
 from .base import FULL, LLAVA_PATHS, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
 from .base.chat_template import render
-from .base.tokens import encode, extend, place_spans, preprocess, to_device, visual_positions
+from .base.tokens import encode, extend, place_spans, preprocess, to_device, visual_mask, visual_positions
 
 START, END = "<start_of_image>", "<end_of_image>"
 
@@ -38,7 +38,7 @@ class Gemma3(Family):
         text = place_spans(render(parts, prompt, plain=f"{START * len(made)}{{text}}\n"), START, [span] * len(made))
         tensors = encode(parts, text)
         # Ones are seen in both directions: a picture's own tokens.
-        tensors["token_type_ids"] = (tensors["input_ids"] == parts.image_token_id).int()
+        tensors["token_type_ids"] = visual_mask(tensors["input_ids"], parts)
         tensors = extend(parts.model, tensors, prompt.answer_tokens)
         if made:
             tensors["pixel_values"] = torch.cat(made)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Sequence
 
 import numpy as np
+from PIL import Image
 
 from ..errors import PromptError, Unsupported
-from ..geometry.grid import ImageGrid, View
+from ..geometry.grid import ImageGrid
 from ..geometry.pixels import to_uint8
+from ..geometry.views import squashed_view
 from ..late import torch
 from ..prompt import ImagePart, Prompt
 from . import families
@@ -78,7 +81,7 @@ def _visual(tensors: dict[str, torch.Tensor], ids: list[int], parts: Parts) -> n
     return np.flatnonzero(mask[0].cpu().numpy()) if mask is not None else visual_positions(ids, parts.image_token_id)
 
 
-def _nested(parts: Parts, images: tuple[ImagePart, ...]):
+def _nested(parts: Parts, images: tuple[ImagePart, ...]) -> list[Image.Image] | list[list[Image.Image]] | None:
     """Pictures as one sample's list. Processors without a placeholder in the text want them flat."""
     pictures = [part.image for part in images]
     if not pictures:
@@ -86,7 +89,9 @@ def _nested(parts: Parts, images: tuple[ImagePart, ...]):
     return pictures if parts.chat_template is None or image_token(parts) is None else [pictures]
 
 
-def _together(parts: Parts, images, tensors: dict[str, torch.Tensor], visual: np.ndarray) -> tuple[ImageInput, ...]:
+def _together(
+    parts: Parts, images: Sequence[ImagePart], tensors: dict[str, torch.Tensor], visual: np.ndarray
+) -> tuple[ImageInput, ...]:
     """All pictures as one input of the encoder, where the model has a method that encodes them alone."""
     if not images or not len(visual) or not takes_features(parts.model):
         return ()
@@ -104,5 +109,5 @@ def _guess(images: tuple[ImagePart, ...], tokens: int) -> ImageGrid | None:
     side = math.isqrt(tokens // len(images))
     if side < 2 or side * side * len(images) != tokens:
         return None
-    views = tuple(View((0.0, 0.0, *map(float, part.image.size)), side, side, i) for i, part in enumerate(images))
+    views = tuple(squashed_view(part.image.size, side, side, i, "image") for i, part in enumerate(images))
     return ImageGrid(views, np.arange(tokens), tuple(part.image.size for part in images), exact=False)

@@ -56,8 +56,8 @@ class Idefics2(Family):
         if not single:
             return None
         views, samples, patch = [], [], parts.config.vision_config.patch_size
-        layers = parts.model.get_submodule("model.connector.perceiver_resampler.layers")
-        modules = [f"model.connector.perceiver_resampler.layers.{i}.self_attn" for i in range(len(layers))]
+        depth = parts.config.perceiver_config.resampler_depth
+        modules = [f"model.connector.perceiver_resampler.layers.{i}.self_attn" for i in range(depth)]
         for i, (part, image) in enumerate(zip(prompt.images, single, strict=True)):
             own = _views(part.image.size, image.tensors["pixel_attention_mask"][0], patch, i)
             across = image.tensors["pixel_values"].shape[-1] // patch
@@ -95,7 +95,8 @@ def _views(size: tuple[int, int], masks: torch.Tensor, patch: int, image: int) -
         boxes = [(f"{name} quarter", box) for name, box in zip(names, quarters, strict=True)] + boxes
     for (name, box), mask in zip(boxes, masks, strict=True):
         shown = _shown(mask)
-        view = View(tuple(float(v) for v in box), shown[1] // patch, shown[0] // patch, image, name)
+        x0, y0, x1, y1 = map(float, box)
+        view = View((x0, y0, x1, y1), shown[1] // patch, shown[0] // patch, image, name)
         found.append(trimmed(view, shown, patch))
     return found
 

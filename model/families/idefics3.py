@@ -55,7 +55,9 @@ class Idefics3(Family):
         visual = visual_positions(ids, parts.image_token_id)
         return Inputs(tensors, ids, visual, grid, tuple(single), PIXELS, len(made))
 
-    def _views(self, parts: Parts, size, down: int, across: int, pixels: torch.Tensor, image: int) -> tuple[View, ...]:
+    def _views(
+        self, parts: Parts, size: tuple[int, int], down: int, across: int, pixels: torch.Tensor, image: int
+    ) -> tuple[View, ...]:
         """The tiles [1, n, 3, S, S] of one picture, row by row, and the whole of it."""
         height, width = pixels.shape[-2:]
         side = parts.config.vision_config.patch_size * parts.config.scale_factor

@@ -6,7 +6,7 @@ padded to a square, or the picture squashed (SigLIP).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ from . import families
 from .base import FULL, LLAVA_PATHS, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
 from .base.chat_template import render
 from .base.tokens import encode, extend, place_pictures, preprocess, to_device, visual_positions
+
+Layout = tuple[tuple[int, int], np.ndarray]
 
 
 @families.add
@@ -53,7 +55,7 @@ class Llava(Family):
         visual, grid = visual_positions(ids, parts.image_token_id), self._grid(parts, prompt, made, layouts)
         return Inputs(tensors, ids, visual, grid, single, pictures=len(made))
 
-    def _layout(self, parts: Parts, pixels: torch.Tensor) -> tuple[tuple[int, int], np.ndarray]:
+    def _layout(self, parts: Parts, pixels: torch.Tensor) -> Layout:
         """(rows, cols) of a picture's patches, and the patch of each of its tokens: -1 for a class token that is kept."""
         patch = parts.config.vision_config.patch_size
         rows, cols = pixels.shape[-2] // patch, pixels.shape[-1] // patch
@@ -61,12 +63,14 @@ class Llava(Family):
         keeps_class = chosen == "full" and "siglip" not in parts.config.vision_config.model_type
         return (rows, cols), np.concatenate([np.full(int(keeps_class), -1), np.arange(rows * cols)])
 
-    def _grid(self, parts: Parts, prompt: Prompt, made, layouts) -> ImageGrid | None:
+    def _grid(
+        self, parts: Parts, prompt: Prompt, made: Sequence[Mapping[str, torch.Tensor]], layouts: Sequence[Layout]
+    ) -> ImageGrid | None:
         pictures = []
         for i, (part, ((rows, cols), cell)) in enumerate(zip(prompt.images, layouts, strict=True)):
-            size_px = tuple(made[i]["pixel_values"].shape[:-3:-1])  # (width, height)
+            height, width = made[i]["pixel_values"].shape[-2:]
             view = shown_view(parts.image_processor, part.image.size, rows, cols, i)
-            pictures.append(((trimmed(view, size_px, parts.config.vision_config.patch_size),), cell))
+            pictures.append(((trimmed(view, (width, height), parts.config.vision_config.patch_size),), cell))
         return joined(pictures, [part.image.size for part in prompt.images])
 
     def seen(self, parts: Parts, inputs: Inputs) -> list[SeenPicture]:

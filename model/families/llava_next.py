@@ -5,6 +5,7 @@ Rows and columns of the raster that hold only padding are dropped, and a line br
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,7 +72,7 @@ class LlavaNext(Family):
         grid = joined([(layout.views, layout.cell) for layout in layouts], [part.image.size for part in prompt.images])
         return Inputs(tensors, ids, visual, grid, tuple(single), pictures=len(made))
 
-    def _layouts(self, parts: Parts, sizes) -> list[NextLayout]:
+    def _layouts(self, parts: Parts, sizes: Sequence[tuple[int, int]]) -> list[NextLayout]:
         vision, found = parts.config.vision_config, []
         side = vision.image_size // vision.patch_size
         for i, size in enumerate(sizes):

@@ -7,6 +7,7 @@ more than nine tiles' patches is shrunk, and then a token is a blend of neighbou
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +81,7 @@ class LlavaOnevision(Family):
             )
         return {name: torch.as_tensor(made[name]) for name in ("pixel_values", "image_sizes", "batch_num_images")}
 
-    def _layouts(self, parts: Parts, sizes) -> list[OneVisionLayout]:
+    def _layouts(self, parts: Parts, sizes: Sequence[tuple[int, int]]) -> list[OneVisionLayout]:
         """How each of these pictures is laid out in a prompt that has all of them."""
         if len(sizes) != 1:
             return [_padded(parts, size, i) for i, size in enumerate(sizes)]

@@ -9,18 +9,20 @@ image processor here, which need nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..geometry.grid import ImageGrid, View
+from ..geometry.grid import ImageGrid
 from ..geometry.pixels import to_uint8
+from ..geometry.views import squashed_view
 from ..late import torch
-from ..prompt import Prompt
+from ..prompt import ImagePart, Prompt
 from . import families
 from .base import FULL, Family, ImageInput, Inputs, Parts, SeenPicture, TowerPlaces
 from .base.chat_template import render
-from .base.tokens import encode, extend, place_pictures, preprocess, to_device, visual_positions
+from .base.tokens import encode, extend, place_pictures, preprocess, to_device, visual_mask, visual_positions
 
 PAD = "<|image_pad|>"
 
@@ -45,24 +47,26 @@ class Qwen2VL(Family):
         if images:
             tensors |= {name: torch.cat([one[name] for one in made]) for name in ("pixel_values", "image_grid_thw")}
             # Positions in two dimensions are made from these.
-            tensors["mm_token_type_ids"] = (tensors["input_ids"] == parts.image_token_id).int()
+            tensors["mm_token_type_ids"] = visual_mask(tensors["input_ids"], parts)
         tensors = to_device(tensors, parts)
         ids = tensors["input_ids"][0].tolist()
         visual = visual_positions(ids, parts.image_token_id)
         single = self._single(tensors, images, counts)
         return Inputs(tensors, ids, visual, self._grid(images, made, merge), single, pictures=len(images))
 
-    def _grid(self, images, made, merge: int) -> ImageGrid | None:
+    def _grid(self, images: Sequence[ImagePart], made: Sequence[Mapping[str, torch.Tensor]], merge: int) -> ImageGrid | None:
         if not images:
             return None
         views = []
         for i, (part, one) in enumerate(zip(images, made, strict=True)):
             _, rows, cols = one["image_grid_thw"][0].tolist()
-            views.append(View((0.0, 0.0, *map(float, part.image.size)), rows // merge, cols // merge, i))
+            views.append(squashed_view(part.image.size, rows // merge, cols // merge, i, "image"))
         tokens = sum(view.rows * view.cols for view in views)
         return ImageGrid(tuple(views), np.arange(tokens), tuple(part.image.size for part in images))
 
-    def _single(self, tensors, images, counts: list[int]) -> tuple[ImageInput, ...]:
+    def _single(
+        self, tensors: Mapping[str, torch.Tensor], images: Sequence[ImagePart], counts: list[int]
+    ) -> tuple[ImageInput, ...]:
         found, at = [], 0
         for i, part in enumerate(images):
             shape = tensors["image_grid_thw"][i : i + 1]
@@ -83,7 +87,7 @@ class Qwen2VL(Family):
         """Three equal rows. A picture takes as many positions as its longer side, not as it has tokens."""
         ids, begin = inputs.tensors["input_ids"][:, :start], 0
         if start:
-            kinds = (ids == parts.image_token_id).int()
+            kinds = visual_mask(ids, parts)
             placed, _ = parts.model.model.get_rope_index(ids, kinds, inputs.tensors.get("image_grid_thw"))  # [3, 1, start]
             begin = int(placed.max()) + 1
         return (begin + depths)[None, None].expand(3, 1, -1)
@@ -113,7 +117,7 @@ def _turns(vision: Any, rows: int, cols: int) -> np.ndarray:
     return np.argsort(np.lexsort((col, row, col // side, row // side)))
 
 
-def _unfold(patches: torch.Tensor, shape: list[int], processor) -> torch.Tensor:
+def _unfold(patches: torch.Tensor, shape: list[int], processor: Any) -> torch.Tensor:
     """Flattened patches in merge order, [patches, 3 * t * p * p], back to a picture [3, H, W]."""
     _, rows, cols = shape
     p, m, t = processor.patch_size, processor.merge_size, processor.temporal_patch_size

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..late import torch
+from ..late import Pretrained, torch
 from ..memory import ByteCache, size_bytes
 
 LIMIT_BYTES = 512 * 2**20
@@ -39,7 +39,7 @@ class EncoderCache:
     def misses(self) -> int:
         return self._cache.misses
 
-    def features(self, model: torch.nn.Module, owner: str, tensors: Mapping[str, torch.Tensor]) -> tuple[Any, bool]:
+    def features(self, model: Pretrained, owner: str, tensors: Mapping[str, torch.Tensor]) -> tuple[Any, bool]:
         """The encoder output for one picture's tensors, and whether it was held. `owner` names the loaded weights."""
         key = (owner, tensor_key(tensors))
         held = self._cache.get(key)
@@ -84,7 +84,7 @@ def joined(outputs: Sequence[Any]) -> Any:
 
 def _together(layer: Sequence[Any]) -> Any:
     """A layer's features of several pictures: one tensor each, or a tuple with one for each picture, as Qwen3-VL has it."""
-    return torch.cat(layer) if isinstance(layer[0], torch.Tensor) else tuple(one for several in layer for one in several)
+    return torch.cat(list(layer)) if isinstance(layer[0], torch.Tensor) else tuple(one for several in layer for one in several)
 
 
 def _slim(output: Any) -> Any:

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..events import Alternative, Token
 from ..families.base.tokens import Detokenizer, Pieces
-from ..late import nn, torch, transformers
+from ..late import Pretrained, nn, torch, transformers
 from ..options import Options
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Chooser:
         self.choice: TokenChoice | None = None
         self.first: TokenChoice | None = None
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.Tensor:
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         if self.first is None:
             self._begin()
         logprobs = torch.log_softmax(scores[0].float(), -1)
@@ -69,7 +69,7 @@ class Chooser:
         picked[..., token] = 0.0
         return picked
 
-    def _choose(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> int:
+    def _choose(self, input_ids: torch.Tensor, scores: torch.Tensor) -> int:
         drawn = self._step(input_ids[:1], scores[:1].float())[0]  # [V]
         if self._made < len(self.forced):
             return self.forced[self._made]
@@ -101,7 +101,7 @@ class Teller:
         for token in ids:
             self._tell(TokenChoice(token, 0.0, (), True))
 
-    def __call__(self, input_ids: torch.LongTensor, scores, **kwargs) -> torch.Tensor:
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any) -> torch.Tensor:
         if not self._over:
             choice = self._chooser.choice
             assert choice is not None, "the chooser runs before the teller"
@@ -135,7 +135,7 @@ def interruptible(model: nn.Module, stop: threading.Event) -> Iterator[None]:
     """
     here = threading.get_ident()
 
-    def check(module: nn.Module, args) -> None:
+    def check(module: nn.Module, args: object) -> None:
         if stop.is_set() and threading.get_ident() == here:
             raise Interrupted
 
@@ -148,9 +148,11 @@ def interruptible(model: nn.Module, stop: threading.Event) -> Iterator[None]:
             hook.remove()
 
 
-def end_tokens(model: nn.Module) -> frozenset[int]:
+def end_tokens(model: Pretrained) -> frozenset[int]:
     """Ids that end an answer, by the generation config of whatever writes it: the checkpoint, or a decoder it hands on to."""
     inner = [m for m in model.modules() if m is not model and isinstance(m, transformers.GenerationMixin)]
-    writer = inner[0] if inner and type(model).generate is not transformers.GenerationMixin.generate else model
-    eos = writer.generation_config.eos_token_id
+    writer: transformers.GenerationMixin = (
+        inner[0] if inner and type(model).generate is not transformers.GenerationMixin.generate else model
+    )
+    eos = writer.generation_config.eos_token_id if writer.generation_config is not None else None
     return frozenset(eos if isinstance(eos, list) else () if eos is None else (eos,))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,17 +22,21 @@ class Kept:
 
     @property
     def size_bytes(self) -> int:
-        return size_bytes([(layer.keys, layer.values) for layer in self.cache.layers if layer.is_initialized])
+        return size_bytes([vars(layer) for layer in self.cache.layers])
 
 
 @functools.cache
+def _parameters(method: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(method).parameters)
+
+
 def cache_argument(model: type[nn.Module]) -> str:
     """What a class calls the keys and values it is given: `cache` since transformers 5.24, `past_key_values` before.
 
     Where `forward` passes them on without naming them, as in BLIP-2, the method that makes its arguments names them.
     """
     for method in ("forward", "prepare_inputs_for_generation"):
-        named = inspect.signature(getattr(model, method)).parameters
+        named = _parameters(getattr(model, method))
         for name in ("cache", "past_key_values"):
             if name in named:
                 return name
@@ -90,18 +94,31 @@ def reusable(inputs: Inputs, shared: int, ahead: bool) -> int:
     return next((start for start, end in image_spans(inputs) if start < shared < end), shared)
 
 
+def filled(cache: transformers.DynamicCache) -> list[transformers.cache_utils.DynamicLayer]:
+    """The layers that hold keys and values by now. One that looks at pictures may not, a recurrent or shared one never does."""
+    kind = transformers.cache_utils.DynamicLayer
+    return [layer for layer in cache.layers if isinstance(layer, kind) and layer.is_initialized]
+
+
+def _recurrent(cache: transformers.DynamicCache) -> bool:
+    """Whether a layer holds a state in which tokens cannot be told apart."""
+    return any(isinstance(layer, transformers.cache_utils.LinearAttentionCacheLayerMixin) for layer in cache.layers)
+
+
 def cut(cache: transformers.DynamicCache, length: int) -> bool:
     """Make a cache hold its first `length` tokens only. False where it cannot: a layer may have let go of some already."""
     surplus = cache.get_seq_length() - length
     if surplus <= 0:
         return surplus == 0
-    filled = [layer for layer in cache.layers if layer.is_initialized]  # a layer that looks at pictures may not be
-    try:
-        for layer in filled:
-            layer.crop(-surplus)
-    except (RuntimeError, ValueError):  # a sliding window that is full, a recurrent state
+    if _recurrent(cache):
         return False
-    return all(layer.get_seq_length() == length for layer in filled)
+    layers = filled(cache)
+    try:
+        for layer in layers:
+            layer.crop(-surplus)
+    except (RuntimeError, ValueError):  # a sliding window that is full
+        return False
+    return all(layer.get_seq_length() == length for layer in layers)
 
 
 def whole_tokens(cache: transformers.DynamicCache) -> int:
@@ -109,10 +126,12 @@ def whole_tokens(cache: transformers.DynamicCache) -> int:
 
     What is cut off is freed: a slice alone would keep it.
     """
-    plain = transformers.cache_utils.DynamicLayer
-    if not cache.layers or any(type(layer) is not plain or not layer.is_initialized for layer in cache.layers):
+    layers = [layer for layer in filled(cache) if type(layer) is transformers.cache_utils.DynamicLayer]
+    if not layers or len(layers) < len(cache.layers):
         return 0
-    length = min(layer.get_seq_length() for layer in cache.layers)
-    for layer in cache.layers:
+    length = min(layer.get_seq_length() for layer in layers)
+    for layer in layers:
+        assert layer.keys is not None, "a layer that is initialized holds keys"
+        assert layer.values is not None, "and values"
         layer.keys, layer.values = layer.keys[..., :length, :].clone(), layer.values[..., :length, :].clone()
     return length

@@ -13,6 +13,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -139,10 +140,12 @@ class _Test:
         wanted = {**self._read(0), **self._read(1)}
         modes: tuple[ScoringMode, ...] = ("packed", "expanded")
         for mode in modes:
-            what = f"Scoring is not {mode}"
-            if self.holds(what, lambda mode=mode, what=what: self._agree(what, self._scores(mode, (0, 1)), wanted)):
+            if self.holds(f"Scoring is not {mode}", partial(self._scoring_agrees, mode, wanted)):
                 return mode
         return "each"
+
+    def _scoring_agrees(self, mode: ScoringMode, wanted: Numbers) -> bool:
+        return self._agree(f"Scoring is not {mode}", self._scores(mode, (0, 1)), wanted)
 
     def _read(self, question: int) -> Numbers:
         """Log-probabilities of a question's answers by plain forward passes, computed once."""

@@ -155,7 +155,8 @@ class VisionLanguageModel:
 
     def window_tokens(self) -> int | None:
         """The narrowest sliding window of a layer; None where all layers see everything."""
-        return min((layer.sliding_window for layer in self.new_cache().layers if layer.is_sliding), default=None)
+        kind = transformers.cache_utils.DynamicSlidingWindowLayer
+        return min((layer.sliding_window for layer in self.new_cache().layers if isinstance(layer, kind)), default=None)
 
     def forget(self) -> None:
         """Let go of everything cached for this checkpoint."""

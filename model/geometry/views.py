@@ -27,7 +27,7 @@ def shown_view(processor: Any, size: tuple[int, int], rows: int, cols: int, imag
     x_scale, y_scale = new_width / width, new_height / height
     x0, y0, x1, y1 = 0.0, 0.0, float(new_width), float(new_height)
     if processor.to_dict().get("do_center_crop"):
-        crop_height, crop_width = _field(processor.crop_size, "height"), _field(processor.crop_size, "width")
+        crop_height, crop_width = _length(processor.crop_size, "height"), _length(processor.crop_size, "width")
         x0, y0 = _crop_start(new_width, crop_width), _crop_start(new_height, crop_height)
         x1, y1 = x0 + crop_width, y0 + crop_height
     return View((left + x0 / x_scale, top + y0 / y_scale, left + x1 / x_scale, top + y1 / y_scale), rows, cols, image)
@@ -73,13 +73,19 @@ def _resized(processor: Any, width: int, height: int) -> tuple[int, int]:
         scaled = int(shortest * long / short)
         return (shortest, scaled) if width <= height else (scaled, shortest)
     if _field(processor.size, "height") and _field(processor.size, "width"):
-        return _field(processor.size, "width"), _field(processor.size, "height")
+        return _length(processor.size, "width"), _length(processor.size, "height")
     raise ValueError(f"{type(processor).__name__} resizes by {processor.size}, which is not known here.")
 
 
 def _crop_start(length: int, crop: int) -> int:
     """Where a centre crop begins; negative where the picture is smaller and is padded."""
     return (length - crop) // 2 if length >= crop else -((crop - length + 1) // 2)
+
+
+def _length(size: Any, name: str) -> int:
+    value = _field(size, name)
+    assert value is not None, f"{size} has no {name}"
+    return value
 
 
 def _field(size: Any, name: str) -> int | None:

@@ -26,6 +26,8 @@ class RawAttention:
     def __call__(self, subject: Subject, words: tuple[int, ...], choice: Choice, run: Run) -> Heat:
         grid_of(subject)
         trace = subject.trace(Want(rows=choice.rows), run.stop)
+        assert trace.attention is not None, "the trace has the attention that was wanted"
+        assert trace.image_mass is not None, "and its share on the picture"
         scores, note = reduced(trace.attention[:, :, list(words)].mean(2), choice)
         mass, _ = reduced(trace.image_mass[:, :, list(words)].mean(2), Choice(choice.layer, choice.head))
         return heat(subject, scores, "attention", choice, note=note, mass=float(mass))

@@ -31,6 +31,7 @@ class GradAttention:
         total = torch.zeros(len(columns), device=columns.device)
         for layer in wanted:
             for _, found, grads in layer.blocks(rows):
+                assert grads is not None, "graded layers have gradients"
                 heads = (found * grads).clamp(min=0)[..., columns].mean(1)  # [H, T]
                 total += heads.mean(0) if choice.head is None else heads[choice.head]
         where = "all layers, summed" if choice.layer is None else f"layer {choice.layer + 1}"

@@ -37,6 +37,8 @@ class Relative:
     def __call__(self, subject: Subject, words: tuple[int, ...], choice: Choice, run: Run) -> Heat:
         trace = subject.trace(Want(rows=choice.rows), run.stop)
         general = take_trace(subject.vlm, _general(subject.prompt), subject.answer_ids[:1], Want(), run.stop)
+        assert trace.attention is not None, "the trace has the attention that was wanted"
+        assert general.attention is not None, "and so has that of the general question"
         here = _heads(trace.attention[:, :, list(words)].mean(2), choice.head)
         there = _heads(general.attention[:, :, 0], choice.head)
         ratio = np.log(np.maximum(here, FLOOR)) - np.log(np.maximum(there, FLOOR))

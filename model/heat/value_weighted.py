@@ -38,7 +38,7 @@ class ValueWeighted:
         rows = torch.tensor([subject.start + k + shift for k in words], device=subject.vlm.parts.device)
         layers = listened(subject)
         wanted = layers if choice.layer is None else layers[choice.layer : choice.layer + 1]
-        scores = sum(self._added(subject, layer, rows, choice.head) for layer in wanted)
+        scores = np.sum([self._added(subject, layer, rows, choice.head) for layer in wanted], axis=0)
         where = "all layers, summed" if choice.layer is None else f"layer {choice.layer + 1}"
         which = "all heads" if choice.head is None else f"head {choice.head + 1}"
         return heat(subject, scores, "length of the added vector", choice, note=f"{where}, {which}")
@@ -49,7 +49,7 @@ class ValueWeighted:
         heads, width = layer.call.q.shape[1], layer.call.v.shape[-1]
         out = _projection(subject.vlm.parts.model.get_submodule(layer.call.name))
         groups = heads // layer.call.v.shape[1]
-        total = 0.0
+        total = torch.zeros(len(columns), device=columns.device)
         for _, found, _ in layer.blocks(rows):
             for row in range(found.shape[1]):
                 added = torch.zeros(len(columns), out.shape[0], device=columns.device)

@@ -21,6 +21,9 @@ from ..progress import Run
 from .roles import decoder_layers, prefixes
 from .subject import Subject, grid_of
 
+Arguments = tuple[Any, ...]
+Named = dict[str, Any]
+"""What a layer is given, by place and by name."""
 SAME_NATS = 1e-6
 """Below this difference of the two runs there is nothing to recover."""
 
@@ -112,7 +115,7 @@ def _states(subject: Subject, names: Sequence[str], layers: Sequence[int]) -> di
     def leaving(depth: int) -> Any:
         return lambda module, args, out: found.__setitem__(depth, (out[0] if isinstance(out, tuple) else out)[0, visual].clone())
 
-    def entering(module: torch.nn.Module, args: tuple, kwargs: dict) -> None:
+    def entering(module: torch.nn.Module, args: Arguments, kwargs: Named) -> None:
         found[0] = (args[0] if args else kwargs["hidden_states"])[0, visual].clone()
 
     model = subject.vlm.parts.model
@@ -143,12 +146,12 @@ def _put(subject: Subject, names: Sequence[str], depth: int, groups: torch.Tenso
         held[sample, visual[token]] = states[token]
         return held
 
-    def entering(module: torch.nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+    def entering(module: torch.nn.Module, args: Arguments, kwargs: Named) -> tuple[Arguments, Named]:
         if args:
             return (put(args[0]), *args[1:]), kwargs
         return args, {**kwargs, "hidden_states": put(kwargs["hidden_states"])}
 
-    def leaving(module: torch.nn.Module, args: tuple, out: Any) -> Any:
+    def leaving(module: torch.nn.Module, args: Arguments, out: Any) -> Any:
         return (put(out[0]), *out[1:]) if isinstance(out, tuple) else put(out)
 
     module = subject.vlm.parts.model.get_submodule(names[max(depth - 1, 0)])

@@ -103,7 +103,7 @@ def word_likeness(subject: Subject, ids: Sequence[int]) -> np.ndarray:
 
     Both live in the space the decoder reads; high where a visual token stands near the word.
     """
-    table = subject.vlm.parts.model.get_input_embeddings().weight.float()
+    table = subject.vlm.parts.model.get_input_embeddings().get_parameter("weight").float()
     word = (table[list(ids)].mean(0) - table.mean(0)).cpu().numpy()
     values = features_at(subject, "connector").values
     values = values - values.mean(0)

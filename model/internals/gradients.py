@@ -71,7 +71,7 @@ def graded(subject: Subject, words: Sequence[int], *, tower: bool = False) -> li
     with torch.enable_grad(), _with_graph(subject, tower), tapped(vlm.parts.model, tap):
         out = vlm.parts.model(**arguments)
         logprobs = torch.log_softmax(out.logits[0].float(), -1)
-        wanted = sum(logprobs[k, subject.answer_ids[k]] for k in words)
+        wanted = torch.stack([logprobs[k, subject.answer_ids[k]] for k in words]).sum()
         grads = torch.autograd.grad(wanted, [call.out for call in tap.calls], allow_unused=True)
     found = []
     for call, grad in zip(tap.calls, grads, strict=True):

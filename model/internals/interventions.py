@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -126,7 +126,7 @@ class _ProgressReport:
     def __init__(self, run: Run, start: int, length: int) -> None:
         self._run, self._start, self._length = run, start, length
 
-    def __call__(self, input_ids: torch.Tensor, scores, **kwargs) -> torch.Tensor:
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any) -> torch.Tensor:
         self._run.step(input_ids.shape[1] - self._start, self._length)
         return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 

@@ -64,7 +64,7 @@ def massive(states: np.ndarray) -> np.ndarray:
 
 
 def _is_massive(states: np.ndarray, dimensions: Sequence[int] | np.ndarray) -> np.ndarray:
-    return (_times(states)[:, dimensions] > SINK_TIMES).any(1)
+    return np.asarray((_times(states)[:, dimensions] > SINK_TIMES).any(1))
 
 
 def _times(states: np.ndarray) -> np.ndarray:
@@ -84,7 +84,7 @@ def first_state(subject: Subject, depth: int) -> np.ndarray:
     held: list[torch.Tensor] = []
     names = decoder_layers(subject.vlm.parts.model, prefixes(subject.vlm.family, subject.vlm.parts))
 
-    def keep(module: torch.nn.Module, given: tuple, out: Any) -> None:
+    def keep(module: torch.nn.Module, given: object, out: Any) -> None:
         held.append((out[0] if isinstance(out, tuple) else out)[0, 0])
 
     hook = subject.vlm.parts.model.get_submodule(names[depth - 1]).register_forward_hook(keep)

@@ -167,7 +167,7 @@ def _states(
         for held, at in zip(kept, positions, strict=True):
             held[depth] = states[0, torch.from_numpy(at).to(states.device)].float().cpu().numpy()
 
-    def entering(module: torch.nn.Module, args: tuple, kwargs: dict) -> None:
+    def entering(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         keep(0, args[0] if args else kwargs["hidden_states"])
 
     def leaving(depth: int) -> Callable[..., None]:
@@ -191,7 +191,9 @@ def _pixels(inputs: Inputs) -> dict[str, torch.Tensor]:
     return {k: v for k, v in inputs.tensors.items() if k not in ("input_ids", "attention_mask")}
 
 
-def _sorted(tap: Tap, where: Any, want: Want) -> tuple[np.ndarray | None, np.ndarray | None, dict]:
+def _sorted(
+    tap: Tap, where: Prefixes, want: Want
+) -> tuple[np.ndarray | None, np.ndarray | None, dict[tuple[Role, int], list[np.ndarray]]]:
     """Decoder rows stacked by layer, the rest by place."""
     decoder: dict[int, Any] = {}
     others: dict[tuple[Role, int], list[np.ndarray]] = {}

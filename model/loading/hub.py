@@ -6,7 +6,7 @@ Only safetensors and text files are ever fetched. Each way this can fail has a s
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import filter_repo_objects
+from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]
 from tqdm import tqdm
 
 from ..checkpoint import Checkpoint, builtin_folders
@@ -38,7 +38,7 @@ from ..errors import (
 )
 from .files import UNSAFE, Files, check_kind, folder_config, inspect_folder
 
-_TRANSPORT = HfHubHTTPError.__mro__[1]
+_TRANSPORT = next(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception))
 """What the Hub client's HTTP library raises: httpx's error, or httpx2's in newer clients."""
 PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
 IGNORED = ["*/*.safetensors", "consolidated*"]
@@ -75,7 +75,7 @@ def _download(checkpoint: Checkpoint, **arguments: Any) -> Path:
     return Path(snapshot_download(checkpoint.source, revision=checkpoint.revision, **arguments))
 
 
-def _fetch(checkpoint: Checkpoint) -> Iterator[Fetching]:
+def _fetch(checkpoint: Checkpoint) -> Generator[Fetching, None, Path]:
     """Bring a repository's files to the Hub cache, reporting bytes. Returns the folder.
 
     The download goes on where nobody listens any more; what it brought is there the next time.
@@ -85,7 +85,8 @@ def _fetch(checkpoint: Checkpoint) -> Iterator[Fetching]:
     check_kind(folder_config(config_folder, checkpoint.name), checkpoint.name)
     with _explained(checkpoint):
         total = _remote_size(checkpoint)
-    done, box = _Counter(), []
+    done = _Counter()
+    box: list[Path | BaseException] = []
 
     def run() -> None:
         try:
@@ -99,9 +100,9 @@ def _fetch(checkpoint: Checkpoint) -> Iterator[Fetching]:
         thread.join(POLL_S)
         yield Fetching(min(done.bytes, total) if total else done.bytes, total)
     with _explained(checkpoint):
-        if isinstance(box[0], BaseException):
-            raise box[0]
-    return box[0]
+        if isinstance(found := box[0], BaseException):
+            raise found
+    return found
 
 
 def _remote_size(checkpoint: Checkpoint) -> int:
@@ -134,10 +135,10 @@ class _Counter:
         with self._lock:
             self.bytes += int(count)
 
-    def bar(self) -> type:
+    def bar(self) -> type[tqdm]:
         counter = self
 
-        class Bar(tqdm):
+        class Bar(tqdm):  # type: ignore[misc]  # tqdm has no types
             """Shows nothing. The Hub client keeps a second bar of what the network brought; files are counted once."""
 
             def __init__(self, *args: Any, **kwargs: Any) -> None:

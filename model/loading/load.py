@@ -12,7 +12,7 @@ from ..errors import BrokenCheckpoint, CheckpointError, TooBig
 from ..families import family_for
 from ..families.base import Family, Parts
 from ..families.base.chat_template import control_tokens
-from ..late import torch, transformers
+from ..late import Pretrained, torch, transformers
 from ..memory import free_bytes, free_unused, human_bytes, is_out_of_memory
 from .files import Files
 from .processors import load_processors
@@ -120,7 +120,7 @@ def load_parts(checkpoint: Checkpoint, files: Files, placement: Placement, say: 
     return family_for(files.config), parts
 
 
-def _model(checkpoint: Checkpoint, files: Files, placement: Placement) -> tuple[torch.nn.Module, tuple[str, ...]]:
+def _model(checkpoint: Checkpoint, files: Files, placement: Placement) -> tuple[Pretrained, tuple[str, ...]]:
     """The model on its device, and what its files lack."""
     arguments: dict[str, Any] = {"dtype": placement.dtype, "use_safetensors": True, "trust_remote_code": False}
     if checkpoint.attention != "auto":
@@ -130,7 +130,8 @@ def _model(checkpoint: Checkpoint, files: Files, placement: Placement) -> tuple[
         arguments |= _quantized(checkpoint, placement)
     if not quantized:
         _check_described(checkpoint, files)
-    model, told = transformers.AutoModelForImageTextToText.from_pretrained(files.folder, output_loading_info=True, **arguments)
+    read: Any = transformers.AutoModelForImageTextToText.from_pretrained(files.folder, output_loading_info=True, **arguments)
+    model, told = read  # its types know the model alone
     missing = _missing(model, told["missing_keys"])
     lost = sum(model.get_parameter(name).numel() for name in missing)
     named = f"{', '.join(missing[:3])}{' and more' if len(missing) > 3 else ''}"
@@ -141,10 +142,11 @@ def _model(checkpoint: Checkpoint, files: Files, placement: Placement) -> tuple[
     return model if quantized else model.to(placement.device), warnings
 
 
-def _mend(model: torch.nn.Module) -> None:
+def _mend(model: Pretrained) -> None:
     """Kosmos-2 in transformers before 5.23: SDPA hid later patches from earlier queries of the connector, which has no order."""
     if model.config.model_type == "kosmos-2":
-        model.get_submodule("image_to_text_projection.x_attn").is_causal = False
+        connector: Any = model.get_submodule("image_to_text_projection.x_attn")
+        connector.is_causal = False
 
 
 def _check_described(checkpoint: Checkpoint, files: Files) -> None:

@@ -63,7 +63,7 @@ class Processors:
     chat_template: str | None
 
 
-class NoVideo(dict):
+class NoVideo(dict[str, object]):
     """Stands where a processor wants a video processor, all of which need torchvision.
 
     It is an empty dict because a processor writes its parts as JSON when it is printed.
@@ -204,7 +204,7 @@ def _processor(
 ) -> transformers.ProcessorMixin | None:
     named = next((place["processor_class"] for place in settings.values() if place.get("processor_class")), None)
     known = transformers.models.auto.processing_auto
-    kind = known.processor_class_from_name(named) if named else known.PROCESSOR_MAPPING.get(type(config), None)
+    kind: Any = known.processor_class_from_name(named) if named else known.PROCESSOR_MAPPING.get(type(config), None)
     if kind is None or not issubclass(kind, transformers.ProcessorMixin):
         log.info("%s: no processor class %s here", folder.name, named)
         return None
@@ -224,13 +224,13 @@ def _processor(
 def _accepts_no_video(kind: type[transformers.ProcessorMixin]) -> type[transformers.ProcessorMixin]:
     """The same processor class, but for the check of its video processor's class, which fails without torchvision."""
 
-    class WithoutVideo(kind):
+    class WithoutVideo(kind):  # type: ignore[misc, valid-type]
         def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
             return NoVideo if isinstance(argument, NoVideo) else super().check_argument_for_proper_class(argument_name, argument)
 
     WithoutVideo.__name__, WithoutVideo.__qualname__, WithoutVideo.__module__ = kind.__name__, kind.__qualname__, kind.__module__
     if kind.__name__ == "SmolVLMProcessor":
         # It refuses to start without num2words, which only spells out how many frames a video has.
-        module = importlib.import_module(kind.__module__)
+        module: Any = importlib.import_module(kind.__module__)
         module.num2words = module.num2words or str
     return WithoutVideo

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from ..checkpoint import Checkpoint
 from ..errors import CheckpointError
@@ -85,7 +85,7 @@ class Pool:
             if not isinstance(step, Fetched):
                 yield step
                 continue
-            yield from self._told(lambda emit, stop, fetched=step: self.read(fetched, emit))
+            yield from self._told(partial(self._read_fetched, step))
 
     def _told(self, job: Job) -> Generator[Loading | Queued | Waiting, None, None]:
         """The steps of a job that loads; until its turn comes, those of the load it waits for."""
@@ -130,6 +130,9 @@ class Pool:
         yield Loading(f"About {human_bytes(placement.needed_bytes)} needed on {placement.device}")
         digest = loading.weights_digest(files) if files.stored_bytes <= DIGEST_BYTES else ""
         yield Fetched(checkpoint, files, placement, digest)
+
+    def _read_fetched(self, fetched: Fetched, emit: Emit, stop: threading.Event) -> None:
+        self.read(fetched, emit)
 
     def read(self, fetched: Fetched, tell: Callable[[Loading], None], keep: frozenset[str] = frozenset()) -> None:
         """Read the weights of a checkpoint whose files are there. On the model thread. Raises CheckpointError.

@@ -109,7 +109,8 @@ def restore(state: ModuleState) -> None:
 @contextmanager
 def cache_of(model: nn.Module) -> Iterator[Callable[[], int]]:
     """While open, gives the bytes of keys and values that `generate` on this thread holds; 0 where it uses no cache."""
-    here, held = threading.get_ident(), []
+    here = threading.get_ident()
+    held: list[transformers.Cache] = []
 
     def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         cache = kwargs.get(cache_argument(type(module)))

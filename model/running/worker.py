@@ -30,9 +30,13 @@ class _Entry:
     job: Job
     context: contextvars.Context
     stop: threading.Event
-    out: queue.SimpleQueue = field(default_factory=queue.SimpleQueue)
+    out: queue.SimpleQueue[tuple[Any, BaseException | None]] = field(default_factory=queue.SimpleQueue)
     started: threading.Event = field(default_factory=threading.Event)
     done: threading.Event = field(default_factory=threading.Event)
+
+
+def _emitting(out: queue.SimpleQueue[tuple[Any, BaseException | None]]) -> Emit:
+    return lambda event: out.put((event, None))
 
 
 class Worker:
@@ -112,7 +116,7 @@ class Worker:
             try:
                 if not entry.stop.is_set():
                     entry.started.set()
-                    entry.context.run(entry.job, lambda event, out=entry.out: out.put((event, None)), entry.stop)
+                    entry.context.run(entry.job, _emitting(entry.out), entry.stop)
                 entry.out.put((None, None))
             except BaseException as error:  # carried to whoever waits for it, and raised there
                 entry.out.put((None, error))

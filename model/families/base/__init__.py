@@ -14,7 +14,7 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...geometry.grid import ImageGrid
-from ...late import torch
+from ...late import Pretrained, torch
 from ...memory import ByteCache
 from ...prompt import Prompt
 
@@ -49,7 +49,7 @@ IDEFICS_PATHS = {
 class Parts:
     """A loaded checkpoint, in pieces."""
 
-    model: torch.nn.Module
+    model: Pretrained
     tokenizer: Any
     image_processor: Any
     processor: Any | None

@@ -83,10 +83,11 @@ def _typed(parts: Parts, message: Message) -> dict[str, Any]:
 def _joined(message: Message) -> Iterator[str | ImagePart]:
     """The parts, texts that touch made one: a token could be spelled across two."""
     for is_text, group in itertools.groupby(message.parts, lambda part: isinstance(part, str)):
+        parts = list(group)
         if is_text:
-            yield "\n".join(group)
+            yield "\n".join(part for part in parts if isinstance(part, str))
         else:
-            yield from group
+            yield from parts
 
 
 def _template(parts: Parts, messages: list[dict[str, Any]]) -> str:

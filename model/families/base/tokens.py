@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from ...errors import PictureError, PromptError
-from ...late import torch, transformers
+from ...late import Pretrained, torch, transformers
 from ...memory import size_bytes
 from ...prompt import ImagePart
 from . import Parts
 
 
-def takes_features(model: torch.nn.Module) -> bool:
+def takes_features(model: Pretrained) -> bool:
     """Whether `forward` takes encoder outputs in place of pixels (`mm_encoder_outputs`, transformers 5.19 and later)."""
     names = inspect.signature(model.forward).parameters
     return "mm_encoder_outputs" in names and callable(getattr(model.base_model, "get_image_features", None))
@@ -26,6 +26,12 @@ def visual_positions(ids: Sequence[int], image_token_id: int | None) -> np.ndarr
     if image_token_id is None:
         return np.zeros(0, np.int64)
     return np.flatnonzero(np.asarray(ids) == image_token_id)
+
+
+def visual_mask(ids: torch.Tensor, parts: Parts) -> torch.Tensor:
+    """1 at each visual token, 0 elsewhere. int32, shaped like `ids`."""
+    assert parts.image_token_id is not None, f"the config of {parts.config.model_type} names no image token"
+    return (ids == parts.image_token_id).int()
 
 
 def extend(
@@ -42,7 +48,9 @@ def extend(
     length = ids.shape[-1]
     grown = {name: value for name, value in tensors.items() if name != "input_ids"}
     for _ in answer:
-        grown = model._update_model_kwargs_for_generation(transformers.utils.ModelOutput(), grown, is_encoder_decoder=False)
+        grown = model._update_model_kwargs_for_generation(
+            transformers.utils.generic.ModelOutput(), grown, is_encoder_decoder=False
+        )
     for name, value in grown.items():
         if value.ndim == 2 and value.shape == (1, length):
             grown[name] = torch.cat([value, value.new_zeros(1, len(answer))], -1)

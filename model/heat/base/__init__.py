@@ -10,7 +10,7 @@ import numpy as np
 from ...families.base import Capability
 from ...geometry.grid import ImageGrid
 from ...internals.subject import Subject
-from ...progress import Run
+from ...progress import Run as Run
 
 Reduce = Literal["mean", "max"]
 Cost = Literal["trace", "backward", "passes"]

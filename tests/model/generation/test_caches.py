@@ -11,7 +11,7 @@ import pytest
 import torch
 from bed import Bed
 from fakes import finished, picture, tokens
-from transformers import Cache, DynamicCache
+from transformers import Cache, DynamicCache, Qwen3NextConfig
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from zoo import BUILDERS
 
@@ -434,6 +434,17 @@ def test_a_window_that_has_moved_on_is_not_cut(bed: Bed) -> None:
         for layer in range(len(cache.layers)):
             cache.update(torch.randn(1, 2, length, 4), torch.randn(1, 2, length, 4), layer)
         assert cut(cache, 10) is works
+    assert whole_tokens(cache) == 0
+
+
+def test_a_recurrent_state_is_counted_and_not_cut() -> None:
+    cache = DynamicCache(config=Qwen3NextConfig(num_hidden_layers=2, layer_types=["linear_attention", "full_attention"]))
+    cache.update(torch.zeros(1, 1, 5, 4), torch.zeros(1, 1, 5, 4), 1)
+    cache.update_recurrent_state(torch.zeros(1, 2, 3, 3), 0)
+    assert Kept([], cache).size_bytes == 2 * 5 * 4 * 4 + 2 * 3 * 3 * 4
+    assert not cut(cache, 3)
+    assert cache.get_seq_length() == 5
+    assert cut(cache, 5), "nothing is to be cut"
     assert whole_tokens(cache) == 0
 
 
