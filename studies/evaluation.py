@@ -22,7 +22,7 @@ from .metrics import Figure, bootstrap_mean, wilson
 from .world import locations, questions, several, smalltalk
 from .world.draw import draw
 from .world.questions import Question
-from .world.scene import NEVER_TRAINED, Scene, make_scene
+from .world.scene import NEVER_TRAINED, Box, Scene, make_scene
 from .world.splits import held_out_seed
 
 SIZE_PX = 512
@@ -242,7 +242,7 @@ def _plain(text: str) -> str:
     return " ".join(text.lower().rstrip(".! ").split())
 
 
-def _matched_iou(said: Sequence[locations.Box], truth: Sequence[locations.Box]) -> float:
+def _matched_iou(said: Sequence[Box], truth: Sequence[Box]) -> float:
     """Mean IoU over the larger of the two sets, matched greedily from the best pair down; what is left over counts 0."""
     pairs = sorted(((locations.iou(a, b), i, j) for i, a in enumerate(said) for j, b in enumerate(truth)), reverse=True)
     used_a: set[int] = set()

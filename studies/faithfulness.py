@@ -8,7 +8,7 @@ asked about (lift, hit, AUROC) and whether the answer hangs on what it marks (de
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,7 +25,7 @@ from .maps.case_measurement import Mapped, all_mapped, slow_methods
 from .maps.cases import Asked, Case, asked, drawn_cases
 from .maps.coco import coco_cases
 from .maps.heads import best_head, found_head, lifts
-from .maps.sanity import blur_gaps, erased, flatness, noisy, redrawn, repeated
+from .maps.sanity import ByMethod, blur_gaps, erased, flatness, noisy, redrawn, repeated
 from .maps.standings import Standing, agreement, default, difference, halves, standings
 from .report_faithfulness import report
 
@@ -123,11 +123,11 @@ class Studied:
         return able
 
     def _choose(self, half: Sequence[Mapped]) -> Mapping[str, tuple[int, int]]:
-        able = [one for one in half if one.heads is not None]
+        able = [(one.heads, one.target) for one in half if one.heads is not None]
         if not able:
             return {}
-        best = best_head([lifts(one.heads, one.target) for one in able])
-        without, votes = found_head([one.heads for one in able], [one.target.grid for one in able])
+        best = best_head([lifts(heads, on) for heads, on in able])
+        without, votes = found_head([heads for heads, _ in able], [on.grid for _, on in able])
         self.heads = {
             "best_head": {"layer": best[0], "head": best[1], "chosen": "highest mean lift on the first half of the cases"},
             "found_head": {
@@ -139,7 +139,7 @@ class Studied:
         }
         return {"best_head": best, "found_head": without}
 
-    def _checks(self, drawn: bool) -> dict[str, Mapping[str, list[float]]]:
+    def _checks(self, drawn: bool) -> dict[str, ByMethod]:
         core, checkpoint, found = self.core, self.checkpoint, self.found
         self.tell("checking against a decoder of random weights, noise, repetition and blur")
         checks = {
@@ -193,7 +193,7 @@ class Studied:
             "pairs": {name: round(d.errors, 2) for name, d in pairs.items() if d is not None},
         }
 
-    def _progress(self, what: str):
+    def _progress(self, what: str) -> Callable[[int, int], None]:
         def say(done: int, total: int) -> None:
             if done % 25 == 0 or done == total:
                 self.tell(f"{what} {done} of {total}")

@@ -22,7 +22,7 @@ from model.events import Event, Found, Share
 from model.families.base import Capability
 from model.heat import heat_methods
 from model.heat.base import Choice
-from model.internals.subject import Subject
+from model.internals.subject import Subject, grid_of
 from model.progress import Run
 
 from . import studies
@@ -178,7 +178,7 @@ def lens_cases(scenes: int) -> Iterator[Case]:
             made += 1
             assert case.scene is not None
             alike = [i for i, thing in enumerate(case.scene.things) if getattr(thing, case.kind) == case.truth]
-            mask = masks(case.scene, case.mask.shape[0])[alike].any(0)
+            mask = np.asarray(masks(case.scene, case.mask.shape[0])[alike].any(0))
             yield Case(case.picture, case.question, case.truth, case.others, mask, case.kind, case.scene, tuple(alike))
 
 
@@ -189,7 +189,7 @@ def _aurocs(subject: Subject, run: Run, case: Case) -> dict[str, float | str]:
     for name in METHODS:
         try:
             scores = heat_methods[name](subject, words, Choice(), run).scores
-            found[name] = float(located(np.nan_to_num(scores), target(subject.inputs.grid, case.mask)).auroc)
+            found[name] = float(located(np.nan_to_num(scores), target(grid_of(subject), case.mask)).auroc)
         except Unsupported as error:
             found[name] = str(error)
     return found

@@ -38,7 +38,7 @@ def wilson(right: int, n: int) -> Figure:
     return Figure(p, max(0.0, min(p, middle - reach)), min(1.0, max(p, middle + reach)), n)  # rounding must not put p outside
 
 
-def bootstrap_mean(values: Sequence[float], seed: int = 0) -> Figure:
+def bootstrap_mean(values: Sequence[float] | np.ndarray, seed: int = 0) -> Figure:
     """A mean with its percentile bootstrap interval (Efron 1979), 2,000 resamples. Raises ValueError for no values."""
     data = np.asarray(values, np.float64)
     if data.size == 0:

@@ -89,12 +89,13 @@ def typed(text: str, pictures: Sequence[ImagePart]) -> list[SetQuestion]:
     """Each line as a question about each picture; "question | answer" where the answer is known. Raises InputError."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     found = []
-    for line, picture in itertools.product(lines, pictures or [None]):
+    each: list[tuple[ImagePart, ...]] = [(picture,) for picture in pictures]
+    for line, shown in itertools.product(lines, each or [()]):
         question, _, answer = line.partition("|")
         if not question.strip():
             raise InputError(f"The line {line!r} has no question before its stroke. Write: question | answer.")
         truths = (answer.strip(),) if answer.strip() else ()
-        found.append(SetQuestion(question.strip(), (picture,) if picture else (), truths))
+        found.append(SetQuestion(question.strip(), shown, truths))
     if not found:
         raise InputError("There is no question. Write one a line.")
     return _counted(found)
@@ -117,7 +118,8 @@ def listed(text: str, name: str, picture: Callable[[str], ImagePart]) -> list[Se
     Each has `image` (a name, or several), `question`, and may have `answer` (one, or several that are right) and `kind`.
     `picture` opens a name. Raises InputError, PictureError.
     """
-    found, opened = [], {}
+    found: list[SetQuestion] = []
+    opened: dict[str, ImagePart] = {}
     for number, row in enumerate(_rows(text, name), 1):
         if not isinstance(row, Mapping) or not str(row.get("question") or "").strip():
             raise InputError(

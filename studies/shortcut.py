@@ -71,7 +71,7 @@ def _measured(vlm: VisionLanguageModel, slugs: Sequence[str], scenes: int, tell:
             tuned[name].append(place)
         for name, place in on_mark(vlm, scene, scene.truth, slugs, number).items():
             plain[name].append(place)
-    rows = {
+    rows: dict[str, dict[str, Any]] = {
         name: {
             "title": titles()[name],
             "hit": _plain(bootstrap_mean([hit for hit, _ in tuned[name]])),

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -114,12 +115,13 @@ def _events(core: Core, columns: Sequence[Column]) -> Iterator[tuple[int, Event]
 def _forget(core: Core, specs: Sequence[Checkpoint]) -> None:
     for vlm in {spec.id: core.vlm(spec) for spec in specs}.values():
         core.worker.call(vlm.forget)
-        core.worker.call(lambda vlm=vlm: vlm.parts.pictures.drop_if(lambda key: True))
+        core.worker.call(partial(vlm.parts.pictures.drop_if, lambda key: True))
 
 
 def _timed(events: Iterable[tuple[int, Event]]) -> tuple[dict[int, Moment], Moment]:
     """When each column's first token came, and when all was said."""
-    wall, cpu, first = time.perf_counter(), time.process_time(), {}
+    wall, cpu = time.perf_counter(), time.process_time()
+    first: dict[int, Moment] = {}
     for column, event in events:
         if isinstance(event, Token):
             first.setdefault(column, Moment(time.perf_counter() - wall, time.process_time() - cpu))

@@ -18,7 +18,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from model import Checkpoint, Core, Message, Options, Prefilled, Prompt, Token, ask, from_image, parse_spec
 from model.late import torch
@@ -82,7 +82,7 @@ class _Measurement:
         cold = _cpu(lambda: self.core.score_many(self.spec, prompts, answers))
         cached = _cpu(lambda: self.core.score_many(self.spec, prompts, answers))
         self.tell(f"scored {QUESTIONS} questions in {cold:.2f} CPU s cold, {cached:.2f} with the picture cached")
-        apart = self.core.worker.call(lambda: _cpu(lambda: [self._bare(prompt, 4) for prompt in prompts]))
+        apart = self.core.worker.call(lambda: _cpu(lambda: self._each_bare(prompts)))
         self.tell(f"{QUESTIONS} generate calls took {apart:.2f} CPU s")
         return {"score32_speedup_cold": apart / cold, "score32_speedup_cached": apart / cached}
 
@@ -125,6 +125,10 @@ class _Measurement:
             list(self.core.generate(self.spec, prompt, Options(max_new_tokens=NEW_TOKENS)))
             times.append(time.perf_counter() - start)
         return statistics.median(times)
+
+    def _each_bare(self, prompts: Sequence[Prompt]) -> None:
+        for prompt in prompts:
+            self._bare(prompt, 4)
 
     def _bare(self, prompt: Prompt, count: int) -> None:
         parts = self.vlm.parts
@@ -185,7 +189,7 @@ def _api_rate(port: int, spec: Checkpoint) -> float:
     return 1 / statistics.median(times)
 
 
-def _until_up(address: str, process: subprocess.Popen, limit_s: float = 180) -> None:
+def _until_up(address: str, process: subprocess.Popen[Any], limit_s: float = 180) -> None:
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
         if process.poll() is not None:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from model import Checkpoint, Core, from_image
-from model.internals.subject import Subject
+from model.internals.subject import Subject, grid_of
 from model.progress import Run
 
 from ..metrics import spearman
@@ -157,7 +157,7 @@ def absent_cases(count: int, present: bool) -> Iterator[Case]:
             continue
         made += 1
         which = list(question.things) if present else list(range(len(scene.things)))
-        mask = masks(scene, SIZE_PX)[which].any(0)
+        mask = np.asarray(masks(scene, SIZE_PX)[which].any(0))
         wrong = ("No",) if present else ("Yes",)
         yield Case(from_image(draw(scene, SIZE_PX)), question.text, question.answer, wrong, mask, "exist", scene, tuple(which))
 
@@ -171,7 +171,7 @@ def flatness(core: Core, checkpoint: Checkpoint, slugs: Sequence[str], *, presen
             continue
 
         def work(subject: Subject, run: Run, one: Asked = one) -> dict[str, float]:
-            on = target(subject.inputs.grid, one.case.mask)
+            on = target(grid_of(subject), one.case.mask)
             maps = maps_of(subject, one.words, [s for s in slugs if s not in slow_methods()], run).scores
             return {slug: evenness(on.values(scores)) for slug, scores in maps.items()}
 

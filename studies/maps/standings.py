@@ -120,8 +120,9 @@ def agreement(one: Sequence[Mapped], other: Sequence[Mapped]) -> tuple[float, in
     slow = set(slow_methods())
     first, second = ({name: _gap(found, name) for name in titles() if name not in slow} for found in (one, other))
     known = {*HEADS, *BASELINES}
-    both = [n for n in first if n not in known and first[n] is not None and second[n] is not None]
-    return spearman([first[n] for n in both], [second[n] for n in both]), len(both)
+    pairs = [(gap, second[name]) for name, gap in first.items() if name not in known]
+    both = [(a, b) for a, b in pairs if a is not None and b is not None]
+    return spearman([a for a, _ in both], [b for _, b in both]), len(both)
 
 
 def _gap(found: Sequence[Mapped], name: str) -> float | None:

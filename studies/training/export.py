@@ -6,11 +6,13 @@ import json
 import platform
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from .recipe import Recipe
 from .recipes import RECIPES
 from .report import plot_curves
 from .stages import LENS_WEIGHT, PATCH_WEIGHT, PLACE_WEIGHT, STAGES, TOWER_RATE
@@ -49,7 +51,7 @@ def export(run: Path, name: str, weights: str, target: Path) -> Path:
     return target
 
 
-def _facts(recipe, weights: str, model, seed: int) -> dict:
+def _facts(recipe: Recipe, weights: str, model: PreTrainedModel, seed: int) -> dict[str, Any]:
     stages = STAGES if weights == "final" else STAGES[: [s.name for s in STAGES].index("align") + 1]
     return {
         "recipe": recipe.name,

@@ -10,6 +10,7 @@ from ..world import locations
 from ..world.scene import BACKGROUNDS, COLOURS, SHAPES, SIZES, TEXTURES, WORDS
 from .packing import IGNORED, PackedText
 from .patches import FIELDS, TEXT_SHAPE
+from .tokenizer import token_id
 
 NEIGHBOUR_BINS = 0.8
 """Standard deviation, in bins, of the smoothing over location tokens: nearly right is nearly as good."""
@@ -19,7 +20,7 @@ class AnswerLoss:
     """Cross-entropy of answers in packed rows. Location tokens are smoothed over neighbouring bins."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, device: torch.device) -> None:
-        self.first = tokenizer.convert_tokens_to_ids(locations.TOKENS[0])
+        self.first = token_id(tokenizer, locations.TOKENS[0])
         gap = torch.arange(locations.BINS)[:, None] - torch.arange(locations.BINS)[None]
         smooth = torch.exp(-(gap.float() ** 2) / (2 * NEIGHBOUR_BINS**2))
         self.smooth = (smooth / smooth.sum(-1, keepdim=True)).to(device)  # [bins, bins]

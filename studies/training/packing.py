@@ -15,7 +15,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from .sizes import PictureSize
-from .tokenizer import ASSISTANT, BOS, EOS, PAD, SYSTEM, USER, Dialect
+from .tokenizer import ASSISTANT, BOS, EOS, PAD, SYSTEM, USER, Dialect, token_id, token_ids
 
 IGNORED = -100
 HEAD, SEEN, FIRST, NOWHERE = 0, 1, 2, 10**6
@@ -113,9 +113,9 @@ class Packer:
     def __init__(self, tokenizer: PreTrainedTokenizerFast, dialect: Dialect, text_tokens: int) -> None:
         self.tokenizer, self.dialect, self.text_tokens = tokenizer, dialect, text_tokens
         self.pad, self.bos, self.eos, self.system, self.user, self.assistant, self.image = (
-            tokenizer.convert_tokens_to_ids(t) for t in (PAD, BOS, EOS, SYSTEM, USER, ASSISTANT, dialect.image)
+            token_id(tokenizer, t) for t in (PAD, BOS, EOS, SYSTEM, USER, ASSISTANT, dialect.image)
         )
-        self.before, self.after = (tokenizer.convert_tokens_to_ids(list(part)) for part in (dialect.before, dialect.after))
+        self.before, self.after = (token_ids(tokenizer, part) for part in (dialect.before, dialect.after))
         self._encoded: dict[str, list[int]] = {}
 
     def encode(self, text: str) -> list[int]:

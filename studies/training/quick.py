@@ -52,7 +52,7 @@ def quick_accuracy(recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrained
                 right = said == text.ids[row, span.start : span.start + span.length]
                 question = questions[span.conversation]
                 if question.kind == "find" and question.variant == "present":
-                    boxes = locations.from_text(tokenizer.decode(said[:4]))
+                    boxes = locations.from_text(str(tokenizer.decode(said[:4])))
                     truth = drawn[row].things[question.things[0]].box
                     found["find"].append(locations.iou(boxes[0], truth) if boxes else 0.0)
                 elif question.kind == "describe":

@@ -10,6 +10,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 
 INK = "#333333"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
@@ -36,7 +37,7 @@ def plot_curves(curve: Path, target: Path, until: str | None = None) -> None:
     plt.close(figure)
 
 
-def _losses(axis, rows: list[dict[str, Any]], stages: list[str]) -> None:
+def _losses(axis: Axes, rows: list[dict[str, Any]], stages: list[str]) -> None:
     start = 0
     for number, stage in enumerate(stages):
         own = [row for row in rows if row["stage"] == stage]
@@ -60,7 +61,7 @@ def _losses(axis, rows: list[dict[str, Any]], stages: list[str]) -> None:
     axis.set_ylabel("loss (solid: answers, dotted: patches)", fontsize=9, color=INK)
 
 
-def _held_out(axis, rows: list[dict[str, Any]]) -> None:
+def _held_out(axis: Axes, rows: list[dict[str, Any]]) -> None:
     shown = ("exist", "colour", "shape", "count", "read", "find", "relation")
     ends = []
     for colour, kind in zip(COLOURS, shown, strict=True):

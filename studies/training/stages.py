@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from .batches import Batch, Batches
 from .losses import AnswerLoss, LensLoss
@@ -66,38 +67,48 @@ TOWER_RATE = 0.4
 class Step:
     """Computes the loss of a batch for each kind of stage."""
 
-    def __init__(self, recipe: Recipe, model: PreTrainedModel, heads: PatchHeads, tokenizer, device: torch.device) -> None:
+    def __init__(
+        self, recipe: Recipe, model: PreTrainedModel, heads: PatchHeads, tokenizer: PreTrainedTokenizerFast, device: torch.device
+    ) -> None:
         self.recipe, self.model, self.heads = recipe, model, heads
         self.answers, self.lens = AnswerLoss(tokenizer, device), LensLoss(tokenizer, device)
 
     def loss(self, stage: Stage, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
         """The loss to differentiate, and figures for the curve."""
-        model, figures = self.model, {}
+        model = self.model
+        figures: dict[str, float] = {}
         seen = self.recipe.see(model, batch.pixels) if batch.pixels is not None else None
-        total: torch.Tensor | float = 0.0
+        terms: list[torch.Tensor] = []
         if seen is not None and "heads" in stage.trains:
-            cols = batch.pixels.shape[3] // self.recipe.picture.patch_px
-            loss, found = self.heads.loss(seen.last, batch.classes, batch.boxes, batch.background, cols)
+            cols = _there(batch.pixels).shape[3] // self.recipe.picture.patch_px
+            loss, found = self.heads.loss(
+                seen.last, _there(batch.classes), _there(batch.boxes), _there(batch.background), cols
+            )  # fmt: skip
             figures |= {f"patch {name}": value for name, value in found.items()} | {"patch loss": loss.item()}
-            total = total + loss * (1.0 if stage.name == "tower" else PATCH_WEIGHT)
+            terms.append(loss * (1.0 if stage.name == "tower" else PATCH_WEIGHT))
         if batch.text is not None:
             text = batch.text
             layers = decode(model, text, seen.embeds if seen else None)
             hidden = layers[-1]
             loss, right = self.answers(model, hidden, text)
             figures |= {"answer loss": loss.item(), "answer tokens right": right}
-            total = total + loss
+            terms.append(loss)
             if stage.name == "instruct":
-                at_images = text.ids == model.config.image_token_id
-                lens = self.lens(model, hidden[at_images], batch.token_classes, batch.background)
+                at_images, classes = text.ids == model.config.image_token_id, _there(batch.token_classes)
+                lens = self.lens(model, hidden[at_images], classes, _there(batch.background))
                 figures["lens loss"] = lens.item()
-                total = total + LENS_WEIGHT * lens
+                terms.append(LENS_WEIGHT * lens)
                 if self.recipe.place_layer is not None:
-                    there = layers[self.recipe.place_layer][at_images].unflatten(0, batch.token_classes.shape[:2])
-                    place = self.heads.placing(there, batch.token_classes, batch.token_boxes)
+                    there = layers[self.recipe.place_layer][at_images].unflatten(0, classes.shape[:2])
+                    place = self.heads.placing(there, classes, _there(batch.token_boxes))
                     figures["place loss"] = place.item()
-                    total = total + PLACE_WEIGHT * place
-        return total, figures
+                    terms.append(PLACE_WEIGHT * place)
+        return reduce(torch.add, terms), figures
+
+
+def _there(tensor: torch.Tensor | None) -> torch.Tensor:
+    assert tensor is not None, "a batch with pictures has the facts that its stage learns"
+    return tensor
 
 
 def optimizers(recipe: Recipe, stage: Stage, model: PreTrainedModel, heads: PatchHeads) -> list[torch.optim.Optimizer]:

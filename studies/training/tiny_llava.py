@@ -15,14 +15,15 @@ from transformers import (
     SiglipVisionConfig,
 )
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
+from transformers.models.siglip.modeling_siglip import SiglipVisionEmbeddings
 
 from .recipe import Recipe, TowerOutput, cosine_filters
 from .sizes import PictureSize
-from .tokenizer import BOS, EOS, LLAVA, PAD
+from .tokenizer import BOS, EOS, LLAVA, PAD, token_id
 
 
 def build(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
-    pad, bos, eos, image = (tokenizer.convert_tokens_to_ids(t) for t in (PAD, BOS, EOS, recipe.dialect.image))
+    pad, bos, eos, image = (token_id(tokenizer, t) for t in (PAD, BOS, EOS, recipe.dialect.image))
     vision = SiglipVisionConfig(
         hidden_size=recipe.width,
         intermediate_size=4 * recipe.width,
@@ -92,7 +93,7 @@ def _see(model: PreTrainedModel, pixels: torch.Tensor) -> TowerOutput:
     return TowerOutput(out.last_hidden_state, model.model.multi_modal_projector(out.hidden_states[-1]))
 
 
-def _start_from_space(embeddings: torch.nn.Module, picture: PictureSize) -> None:
+def _start_from_space(embeddings: SiglipVisionEmbeddings, picture: PictureSize) -> None:
     """Start a SigLIP tower from cosine filters and from positions that are two-dimensional sines, in place."""
     bank = cosine_filters(embeddings.patch_embedding.weight.shape[0], picture.patch_px)
     embeddings.patch_embedding.weight.data[: len(bank)] = bank

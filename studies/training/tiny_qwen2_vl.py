@@ -6,6 +6,8 @@ learns at its second layer, from how far an image token lies from the token that
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from transformers import (
@@ -19,7 +21,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from .recipe import Recipe, TowerOutput, cosine_filters
 from .sizes import PictureSize
-from .tokenizer import BOS, EOS, PAD, QWEN
+from .tokenizer import BOS, EOS, PAD, QWEN, token_id
 
 PATCH_PX, MERGE, FRAMES = 8, 2, 2
 MIN_PX, MAX_PX = 64 * 64, 128 * 128
@@ -29,7 +31,7 @@ SHAPES = ((8, 8), (6, 9), (9, 6), (7, 8), (8, 7), (6, 10), (10, 6), (7, 7), (6, 
 
 
 def build(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
-    ids = {name: tokenizer.convert_tokens_to_ids(name) for name in (PAD, BOS, EOS, *recipe.dialect.special)}
+    ids = {name: token_id(tokenizer, name) for name in (PAD, BOS, EOS, *recipe.dialect.special)}
     head = recipe.width // HEADS
     vision = {
         "depth": 4,
@@ -141,7 +143,10 @@ def _places(rows: int, cols: int, device: torch.device) -> torch.Tensor:
     return at.reshape(-1, 2).to(device)
 
 
-def _attend_each(module, query, key, value, attention_mask, scaling, dropout=0.0, pictures=1, **kwargs):
+def _attend_each(
+    module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: torch.Tensor | None,
+    scaling: float, dropout: float = 0.0, pictures: int = 1, **kwargs: Any,
+) -> tuple[torch.Tensor, None]:  # fmt: skip
     """Attention within each of `pictures` equally long stretches of one sequence: [1, heads, B * P, d], all at once."""
     query, key, value = (part[0].unflatten(1, (pictures, -1)).transpose(0, 1) for part in (query, key, value))
     if query.device.type == "cuda":

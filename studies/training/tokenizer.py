@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -79,6 +80,18 @@ def corpus(scenes: int = 3000) -> list[str]:
                 lines += [two.text, two.answer]
     lines += [smalltalk.NO_PICTURE, "It has that one, and its, does it have", *SYSTEM_PROMPTS] * 20
     return [re.sub(r"<loc\d{4}>", " ", line) for line in lines]
+
+
+def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
+    """The id of one token."""
+    return token_ids(tokenizer, [token])[0]
+
+
+def token_ids(tokenizer: PreTrainedTokenizerFast, tokens: Sequence[str]) -> list[int]:
+    """The ids of tokens, in order."""
+    ids = tokenizer.convert_tokens_to_ids(list(tokens))
+    assert isinstance(ids, list), "a list of tokens has a list of ids"
+    return ids
 
 
 def make_tokenizer(dialect: Dialect = LLAVA) -> PreTrainedTokenizerFast:

@@ -13,16 +13,17 @@ import socket
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from torch.multiprocessing.spawn import spawn
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
 from model.errors import InputError
 
-from .batches import Batches
+from .batches import Batch, Batches
 from .packing import Packer
 from .patches import PatchHeads
 from .quick import quick_accuracy
@@ -87,7 +88,7 @@ def train(name: str, folder: Path, *, scale: float = 1.0, processes: int | None 
         before = {key: os.environ.get(key) for key in MEMORY}
         os.environ.update(MEMORY)
         try:
-            mp.spawn(_run, (plan, _free_port()), nprocs=count, join=True)
+            spawn(_run, (plan, _free_port()), nprocs=count, join=True)
         finally:
             for key, value in before.items():
                 os.environ.pop(key) if value is None else os.environ.update({key: value})
@@ -127,7 +128,7 @@ class _Training:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.tokenizer = PreTrainedTokenizerFast.from_pretrained(plan.folder / "tokenizer")
         torch.manual_seed(plan.seed)
-        self.model = self.recipe.build(self.recipe, self.tokenizer).to(self.device).train()
+        self.model = self.recipe.build(self.recipe, self.tokenizer).to(self.device).train()  # type: ignore[arg-type]
         # On a CPU, bf16 matrix products with eager attention beat SDPA, whose bf16 backward is slow there.
         self.model.set_attn_implementation("eager" if self.device.type == "cpu" else "sdpa")
         self.heads = PatchHeads(self.recipe.width, relative=self.recipe.place_layer is not None).to(self.device)
@@ -155,7 +156,7 @@ class _Training:
         if self.rank == 0:
             self._save_weights("final")
 
-    def _stage(self, number: int, stage: Stage, first: int, saved: dict | None, bar: tqdm) -> None:
+    def _stage(self, number: int, stage: Stage, first: int, saved: dict[str, Any] | None, bar: tqdm) -> None:
         opts = optimizers(self.recipe, stage, self.model, self.heads)
         for opt, state in zip(opts, saved["optimizers"] if saved else [], strict=False):
             opt.load_state_dict(state)
@@ -206,7 +207,7 @@ class _Training:
             p.grad = flat[at : at + p.numel()].view_as(p)
             at += p.numel()
 
-    def _to_device(self, batch):
+    def _to_device(self, batch: Batch) -> Batch:
         if self.device.type == "cpu":
             return batch
         for holder in (batch, batch.text):
@@ -234,7 +235,7 @@ class _Training:
         torch.save(self.model.state_dict(), self.plan.folder / f"{name}.partial")
         os.replace(self.plan.folder / f"{name}.partial", self.plan.folder / f"{name}.pt")
 
-    def _resume(self) -> tuple[int, int, dict | None]:
+    def _resume(self) -> tuple[int, int, dict[str, Any] | None]:
         path = self.plan.folder / "state.pt"
         if not path.exists():
             return 0, 0, None

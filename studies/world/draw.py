@@ -60,10 +60,11 @@ def _draw_thing(image: Image.Image, thing: Thing, scale: float) -> None:
     width, height = int(x1 * scale) + 3 - left, int(y1 * scale) + 3 - top
     mask = Image.new("L", (width, height), 0)
     _fill(mask, thing, scale, (left, top))
-    fill = tuple(max(0, min(255, c + t)) for c, t in zip(COLOURS[thing.colour], thing.tint, strict=True))
+    r, g, b = (max(0, min(255, c + t)) for c, t in zip(COLOURS[thing.colour], thing.tint, strict=True))
+    fill = (r, g, b)
     paint = Image.new("RGB", (width, height), fill)
     if thing.texture != "plain":
-        _texture(paint, thing, scale, (left, top), tuple(c * 9 // 20 for c in fill))
+        _texture(paint, thing, scale, (left, top), (r * 9 // 20, g * 9 // 20, b * 9 // 20))
     edge = max(1, round(thing.radius * scale * 0.05))
     draw_on = ImageDraw.Draw(paint)
     for ring in thing.outline():
