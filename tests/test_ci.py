@@ -55,15 +55,26 @@ def test_the_script_is_valid_can_be_started_and_stops_at_the_first_error() -> No
     assert "set -euo pipefail" in RUN
 
 
-def test_it_runs_both_commands_with_a_browser_and_lints() -> None:
+def test_it_runs_both_commands_with_a_browser_lints_and_checks_types() -> None:
     assert re.findall(r'commands\.py README\.md "([^"]+)"', RUN) == ["Run it", "Test it"]
     assert "FOVEA_REQUIRE_BROWSER=1 bash -e" in RUN
     assert re.search(r"^ruff check \.$", RUN, re.MULTILINE)
     assert re.search(r"^ruff format --check \.$", RUN, re.MULTILINE)
+    assert re.search(r"^mypy$", RUN, re.MULTILINE)
     for tool in ("prettier@3.10.1 --check assets/js", "typescript@5.9.3 tsc --project assets/js"):  # where npm is there
         assert tool in RUN
     for name in re.findall(r"\.ci/[\w.]+", RUN):
         assert (ROOT / name).exists(), name
+
+
+def test_types_of_all_packages_are_checked_strictly() -> None:
+    settings = re.search(
+        r"^\[tool\.mypy\]\n(.*?)\n\[", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    assert settings
+    assert 'files = ["model", "studies", "panels", "app"]' in settings[1]
+    assert "strict = true" in settings[1]
+    assert re.findall(r"^(\w+) = false$", settings[1], re.MULTILINE) == ["disallow_untyped_calls", "warn_return_any"]
 
 
 def test_it_knows_no_other_argument() -> None:
@@ -123,7 +134,7 @@ class TestConstraints:
 
     def test_a_run_takes_them_unless_it_is_to_write_them(self) -> None:
         assert '[ "$newest" ] || export PIP_CONSTRAINT="$PWD/constraints.txt"' in RUN
-        assert RUN.index("constraints.py >") > RUN.index("ruff format --check"), "once all is green"
+        assert RUN.index("constraints.py >") > RUN.index("\nmypy\n"), "once all is green"
 
 
 def test_the_question_it_asks_has_the_answer_it_expects() -> None:
