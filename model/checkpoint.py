@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from .errors import UnknownCheckpoint
+from .spelling import meant
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Quantization = Literal["none", "int8", "nf4"]
@@ -27,6 +28,8 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _REVISION = re.compile(r"[\w./-]{1,80}")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _SHORT = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "8bit": "int8", "4bit": "nf4"}
+_OLLAMA = re.compile(r"[a-z][\w.-]*:[\w.-]+")
+OLLAMA = "Names of Ollama (name:size) mean GGUF files, which are not read here. "
 _EXAMPLE = "tiny-llava, ./folder, or llava-hf/llava-1.5-7b-hf@main:bfloat16"
 
 
@@ -77,12 +80,14 @@ def parse_spec(text: str) -> Checkpoint:
 
     Raises UnknownCheckpoint where the text is none of the forms above, or a folder is not there.
     """
-    text = text.strip()
     builtin = builtin_folders()
+    text = text.strip()
+    text = text if text in builtin else meant(text)
     if text not in builtin and _folder(text):  # a folder may well have : or @ in its name
         return _local(text)
     source, _, options = text.partition(":")
     source, _, revision = source.partition("@")
+    source = source if source in builtin else meant(source)
     if source in builtin:
         found = Checkpoint(source, source)
     elif _folder(source):
@@ -93,7 +98,7 @@ def parse_spec(text: str) -> Checkpoint:
         known = ", ".join(sorted(builtin)) or "none"
         raise UnknownCheckpoint(
             f"There is no checkpoint {text[:200]!r}. Built in: {known}. A folder must exist; a Hub id is owner/name. "
-            f"For example: {_EXAMPLE}."
+            f"{OLLAMA if _OLLAMA.fullmatch(text) else ''}For example: {_EXAMPLE}."
         )
     if revision:
         found = replace(found, revision=_checked_revision(found, revision))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -91,7 +91,7 @@ class VisionLanguageModel:
         self.pieces = Pieces(parts.tokenizer)
         self.parameters = sum(p.numel() for p in parts.model.parameters())
         self.size_bytes = model_bytes(parts.model)
-        self.context_tokens: int | None = parts.config.get_text_config().to_dict().get("max_position_embeddings")
+        self.context_tokens = context_tokens(parts.config.get_text_config().to_dict())
         """How many tokens fit, prompt and answer together; None where the config does not say."""
         self.subjects: OrderedDict[Hashable, Any] = OrderedDict()
         """Cached subjects, by prompt and answer; `internals.subject.subject_of` fills it."""
@@ -178,3 +178,20 @@ class VisionLanguageModel:
             f"Memory ran out on {self.parts.device}; {self.checkpoint.name} itself takes {human_bytes(self.size_bytes)}. "
             "Use fewer or smaller pictures, shorten the conversation, or unload another checkpoint."
         )
+
+
+def context_tokens(text_config: Mapping[str, Any]) -> int | None:
+    """How many tokens a decoder's config holds, None where it does not say.
+
+    Where positions are scaled (YaRN 2309.00071, or linearly) and the config gives the length it was trained at, the limit is that
+    length times the factor, as far as it goes beyond `max_position_embeddings`.
+    """
+    limit = text_config.get("max_position_embeddings")
+    ropes = text_config.get("rope_parameters") or text_config.get("rope_scaling") or {}
+    ropes = [ropes] if "factor" in ropes else [one for one in ropes.values() if isinstance(one, Mapping)]
+    stretched = [
+        int(rope["original_max_position_embeddings"] * rope["factor"])
+        for rope in ropes
+        if rope.get("original_max_position_embeddings") and rope.get("factor") and rope.get("rope_type", "default") != "default"
+    ]
+    return max([limit, *stretched]) if isinstance(limit, int) and stretched else limit

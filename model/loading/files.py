@@ -10,7 +10,9 @@ from typing import Any
 
 from ..errors import BrokenCheckpoint, NotAVisionLanguageModel, RemoteCode, UnsafeWeights
 from ..late import transformers
+from .forms import mlx, other_kind, other_names, own_layout, pointer, without_config, without_weights
 
+INDEX = "model.safetensors.index.json"
 UNSAFE = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
 _ELEMENT_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2}
 
@@ -30,6 +32,8 @@ def inspect_folder(folder: Path, name: str) -> Files:
     """Check a folder's config and weights without loading them. Raises CheckpointError."""
     config = folder_config(folder, name)
     check_kind(config, name)
+    if told := mlx(config, name):
+        raise BrokenCheckpoint(told)
     weights = _weights(folder, name)
     if not weights:
         unsafe = sorted(p.name for p in folder.iterdir() if p.suffix in UNSAFE)
@@ -38,14 +42,16 @@ def inspect_folder(folder: Path, name: str) -> Files:
                 f"{name} has only {unsafe[0]}, a pickle that can run code when opened. Ask its author for safetensors, or "
                 "convert it where you trust it: AutoModelForImageTextToText.from_pretrained(...).save_pretrained(folder)."
             )
-        raise BrokenCheckpoint(f"{name} has a config but no weights (*.safetensors) in {folder}. Download it again.")
+        raise BrokenCheckpoint(without_weights(folder, name))
+    if not (folder / INDEX).is_file() and (told := other_names(weights, name)):
+        raise BrokenCheckpoint(told)
     sizes = [_header(path, name) for path in weights]
     return Files(folder, config, weights, sum(count for count, _ in sizes), sum(size for _, size in sizes))
 
 
 def _weights(folder: Path, name: str) -> tuple[Path, ...]:
     """The files that hold the weights: what the index lists, else the one of the usual name, else all there are."""
-    index, usual = folder / "model.safetensors.index.json", folder / "model.safetensors"
+    index, usual = folder / INDEX, folder / "model.safetensors"
     if usual.is_file() or not index.is_file():
         return (usual,) if usual.is_file() else tuple(sorted(folder.glob("*.safetensors")))
     try:
@@ -62,24 +68,30 @@ def _weights(folder: Path, name: str) -> tuple[Path, ...]:
 
 def check_kind(config: dict[str, Any], name: str) -> None:
     """Raise where a config is not of a model that takes pictures and writes text, or wants its own code."""
-    kind = str(config.get("model_type") or "model of unknown type")
-    if kind in transformers.models.auto.modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+    kind = config.get("model_type")
+    if own_layout(config):
+        raise NotAVisionLanguageModel(other_kind(config, name))
+    if isinstance(kind, str) and kind in transformers.models.auto.modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
         return
     if config.get("auto_map"):
         raise RemoteCode(
             f"{name} wants its own Python code to run (auto_map in config.json), which is never done here. Use a version "
             "converted to transformers: its repository name often ends in -hf."
         )
-    known = "LLaVA, Qwen-VL, InternVL, SmolVLM, PaliGemma, BLIP-2 and the other image-text-to-text models of transformers"
-    raise NotAVisionLanguageModel(f"{name} is a {kind}, which does not answer questions about pictures. Choose one of {known}.")
+    raise NotAVisionLanguageModel(other_kind(config, name))
 
 
 def folder_config(folder: Path, name: str) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.exists():
-        raise BrokenCheckpoint(f"{name} has no config.json in {folder}. Point to the folder that save_pretrained wrote.")
+        raise BrokenCheckpoint(without_config(folder, name))
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if text.startswith("\ufeff"):
+            raise BrokenCheckpoint(
+                f"{name}'s config.json begins with a byte order mark, which transformers does not read. Save it as plain UTF-8."
+            )
+        config = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise BrokenCheckpoint(f"{name}'s config.json is damaged: {error}. Download it again.") from error
     if not isinstance(config, dict):
@@ -89,6 +101,8 @@ def folder_config(folder: Path, name: str) -> dict[str, Any]:
 
 def _header(path: Path, name: str) -> tuple[int, int]:
     """Number and bytes of the tensors in a safetensors file, from its header alone."""
+    if told := pointer(path, name):
+        raise BrokenCheckpoint(told)
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +16,13 @@ from ..families.base.chat_template import control_tokens
 from ..late import Pretrained, torch, transformers
 from ..memory import free_bytes, free_unused, human_bytes, is_out_of_memory
 from .files import Files
+from .forms import ADAPTER
+from .missing import settle
 from .processors import load_processors
+from .quantised import is_installed, quantized_arguments, stored_as
 
 OVERHEAD = 1.2
 """Memory for a checkpoint over its weights: buffers, activations of a short prompt, the loader's own."""
-MISSING_SHARE = 0.1
-"""A checkpoint that lacks more of its weights than this is broken; less may be a part that answers do without."""
 DESCRIBED_MOST = 1.5
 """A config may describe this many times the weights that are there: some are stored once and used twice."""
 _BITS = {"none": None, "int8": 8, "nf4": 4.5}
@@ -104,7 +106,7 @@ def load_parts(checkpoint: Checkpoint, files: Files, placement: Placement, say: 
         model, warnings = _model(checkpoint, files, placement)
     except Exception as error:
         if not is_out_of_memory(error):
-            raise _explained(checkpoint, error) from error
+            raise _explained(checkpoint, files, error) from error
         model = None
     if model is None:  # outside the handler, where the half-read weights are gone
         free_unused(placement.device)
@@ -116,28 +118,51 @@ def load_parts(checkpoint: Checkpoint, files: Files, placement: Placement, say: 
         model.eval().requires_grad_(False), found.tokenizer, found.image_processor, found.processor, found.chat_template,
         placement.device, placement.dtype, warnings=warnings,
     )  # fmt: skip
+    _check_image_token(checkpoint, parts)
     parts.control = control_tokens(parts)
     return family_for(files.config), parts
 
 
+def _check_image_token(checkpoint: Checkpoint, parts: Parts) -> None:
+    """Raise where the token that stands for a picture is not in the tokenizer, or has no row in the embedding."""
+    token, tokenizer = parts.image_token_id, parts.tokenizer
+    embedding: Any = parts.model.get_input_embeddings()
+    rows, known = embedding.weight.shape[0], len(tokenizer)
+    told, cure = f"The token of {checkpoint.name} that stands for a picture", "Take config.json and the tokenizer from one place."
+    if token is not None and not (isinstance(token, int) and 0 <= token < min(rows, known)):
+        raise BrokenCheckpoint(
+            f"{told} is {token!r:.40} by config.json; its tokenizer has {known:,} tokens and its embedding {rows:,} rows. {cure}"
+        )
+    named = vars(parts.processor).get("image_token") if parts.processor is not None else None
+    if token is not None and named and tokenizer.convert_tokens_to_ids(str(named)) in (None, tokenizer.unk_token_id):
+        raise BrokenCheckpoint(f"{told} is {named} by its processor, and its tokenizer has no such token. {cure}")
+
+
 def _model(checkpoint: Checkpoint, files: Files, placement: Placement) -> tuple[Pretrained, tuple[str, ...]]:
     """The model on its device, and what its files lack."""
-    arguments: dict[str, Any] = {"dtype": placement.dtype, "use_safetensors": True, "trust_remote_code": False}
+    config = transformers.AutoConfig.from_pretrained(files.folder, trust_remote_code=False)
+    config._attn_implementation = None  # a config's wish for flash attention wins over the argument, and SDPA answers here
+    arguments: dict[str, Any] = {"dtype": placement.dtype, "use_safetensors": True, "trust_remote_code": False, "config": config}
     if checkpoint.attention != "auto":
         arguments["attn_implementation"] = checkpoint.attention
+    if (files.folder / ADAPTER).is_file() and is_installed("peft"):  # with it transformers would load the adapter's base
+        raise CheckpointError(
+            f"An adapter lies beside the weights of {checkpoint.name} ({ADAPTER}); which of the two is meant cannot be told. "
+            "Move the adapter into a folder of its own."
+        )
     quantized = checkpoint.quantization != "none" or "quantization_config" in files.config
     if quantized:
-        arguments |= _quantized(checkpoint, placement)
+        arguments |= quantized_arguments(checkpoint, files.config, placement.device, placement.dtype)
     if not quantized:
-        _check_described(checkpoint, files)
-    read: Any = transformers.AutoModelForImageTextToText.from_pretrained(files.folder, output_loading_info=True, **arguments)
+        _check_described(checkpoint, files, config)
+    read: Any = transformers.AutoModelForImageTextToText.from_pretrained(
+        files.folder, output_loading_info=True, ignore_mismatched_sizes=True, **arguments
+    )
     model, told = read  # its types know the model alone
-    missing = _missing(model, told["missing_keys"])
-    lost = sum(model.get_parameter(name).numel() for name in missing)
-    named = f"{', '.join(missing[:3])}{' and more' if len(missing) > 3 else ''}"
-    if lost > MISSING_SHARE * sum(p.numel() for p in model.parameters()):
-        raise BrokenCheckpoint(f"{checkpoint.name} lacks {len(missing)} of its weights ({named}). Download it again.")
-    warnings = (f"Not in its files, and set at random: {named}.",) if missing else ()
+    tower = family_for(files.config).paths.get("vision", "")
+    warnings = settle(model, told, files.config, checkpoint.name, tower)
+    if (files.folder / ADAPTER).is_file():
+        warnings += (f"An adapter lies beside its weights ({ADAPTER}) and is not used.",)
     _mend(model)
     return model if quantized else model.to(placement.device), warnings
 
@@ -149,15 +174,13 @@ def _mend(model: Pretrained) -> None:
         connector.is_causal = False
 
 
-def _check_described(checkpoint: Checkpoint, files: Files) -> None:
+def _check_described(checkpoint: Checkpoint, files: Files, config: transformers.PretrainedConfig) -> None:
     """Raise where the config describes far more weights than there are.
 
     What is not in the files would be made at random, and a config that lacks a part describes one of seven billion.
     """
     with torch.device("meta"):
-        empty = transformers.AutoModelForImageTextToText.from_config(
-            transformers.AutoConfig.from_pretrained(files.folder, trust_remote_code=False)
-        )
+        empty = transformers.AutoModelForImageTextToText.from_config(copy.deepcopy(config))
     described = sum(p.numel() for p in empty.parameters())
     if described > DESCRIBED_MOST * files.elements:
         raise BrokenCheckpoint(
@@ -166,13 +189,7 @@ def _check_described(checkpoint: Checkpoint, files: Files) -> None:
         )
 
 
-def _missing(model: torch.nn.Module, keys: Iterable[str]) -> list[str]:
-    """The parameters among keys that were not read. Buffers are made, not read."""
-    parameters = {name for name, _ in model.named_parameters()}
-    return sorted(key for key in keys if key in parameters)
-
-
-def _explained(checkpoint: Checkpoint, error: Exception) -> CheckpointError:
+def _explained(checkpoint: Checkpoint, files: Files, error: Exception) -> CheckpointError:
     """The error of a load that failed as one the user can read."""
     if isinstance(error, CheckpointError):
         return error
@@ -180,29 +197,14 @@ def _explained(checkpoint: Checkpoint, error: Exception) -> CheckpointError:
         return CheckpointError(f"{checkpoint.name} needs a package that is not installed: {_first_line(error)}")
     if checkpoint.attention != "auto" and "attention" in str(error):
         return CheckpointError(f"{checkpoint.name} cannot use :{checkpoint.attention}: {_first_line(error)} Leave it out.")
+    if "quantization_config" in files.config:
+        return CheckpointError(
+            f"{checkpoint.name} is stored quantised ({stored_as(files.config)}), which cannot be read here: {_first_line(error)} "
+            "Use its original weights."
+        )
     return BrokenCheckpoint(
         f"{checkpoint.name}'s weights do not fit its config, or are damaged: {_first_line(error)} Download it again."
     )
-
-
-def _quantized(checkpoint: Checkpoint, placement: Placement) -> dict[str, Any]:
-    """Arguments for fewer bits a weight, or for weights that are stored so."""
-    placed = {"device_map": {"": placement.device}}
-    if checkpoint.quantization == "none":
-        return placed
-    try:
-        import accelerate  # noqa: F401
-        import bitsandbytes  # noqa: F401
-    except ImportError as error:
-        raise CheckpointError(
-            f"{checkpoint.quantization} needs two more packages: pip install accelerate bitsandbytes."
-        ) from error
-    from transformers import BitsAndBytesConfig
-
-    if checkpoint.quantization == "int8":
-        return placed | {"quantization_config": BitsAndBytesConfig(load_in_8bit=True)}
-    config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=placement.dtype)
-    return placed | {"quantization_config": config}
 
 
 def _first_line(error: Exception) -> str:

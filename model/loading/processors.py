@@ -8,6 +8,7 @@ video are given as pictures. Weights are not read here, and code of a repository
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import logging
 from collections.abc import Iterator
@@ -172,13 +173,22 @@ def _tokenizer(folder: Path, config: Any | None = None) -> Any:
     # transformers makes an empty tokenizer where there is no vocabulary, and says nothing.
     if not any((folder / name).is_file() for name in _VOCABULARIES):
         raise BrokenCheckpoint(f"{folder.name} has no tokenizer: none of {', '.join(_VOCABULARIES)} is there. {_CURE}")
+    pieces = next((name for name in _VOCABULARIES if name.endswith(".model") and (folder / name).is_file()), "")
+    if pieces and not (folder / "tokenizer.json").is_file() and importlib.util.find_spec("sentencepiece") is None:
+        raise Unsupported(
+            f"The tokenizer of {folder.name} is there as {pieces} alone, which needs sentencepiece (pip install sentencepiece "
+            "protobuf). Or put its tokenizer.json beside it."
+        )
     with _reading(folder, "tokenizer (tokenizer.json)"):
         return transformers.AutoTokenizer.from_pretrained(folder, config=config, **_LOCAL)
 
 
 def _image_processor(folder: Path, settings: dict[str, dict[str, Any]]) -> Any:
     if not settings["preprocessor_config"] and "image_processor" not in settings["processor_config"]:
-        raise BrokenCheckpoint(f"{folder.name} has no preprocessor_config.json, so its picture size is unknown. {_CURE}")
+        raise BrokenCheckpoint(
+            f"{folder.name} has no preprocessor_config.json, so its picture size is unknown. "
+            "Copy the file from where the checkpoint came from; after training, from the model that was trained on."
+        )
     # Without the config: given one, an unknown class is replaced by the model type's usual one, and nobody is told.
     with _reading(folder, "image processor (preprocessor_config.json)"):
         return transformers.AutoImageProcessor.from_pretrained(folder, backend="pil", **_LOCAL)

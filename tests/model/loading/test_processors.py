@@ -244,7 +244,7 @@ def test_a_damaged_file_is_named_and_has_a_cure(
 def test_a_missing_file_is_named_and_has_a_cure(name: str, file: str, copy: Callable[[str], Path]) -> None:
     folder = copy(name)
     (folder / file).unlink()
-    with pytest.raises(BrokenCheckpoint, match=rf"{name} has no .*{file}.*Copy the file again"):
+    with pytest.raises(BrokenCheckpoint, match=rf"{name} has no .*{file}.*Copy the file"):
         load_processors(str(folder))
 
 
