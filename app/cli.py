@@ -113,8 +113,14 @@ def positive_count(text: str) -> int:
 
 
 def _serve(given: argparse.Namespace) -> int:
-    from .serve import serve
-    from .settings import from_environment
+    from model.late import nothing_collected
+
+    from .quick_start import import_gradio
+
+    with nothing_collected():
+        import_gradio()  # before anything of ours does
+        from .serve import serve
+        from .settings import from_environment
 
     serve(from_environment(given.host, given.port, given.data, tuple(given.checkpoint or ())))
     return 0

@@ -20,6 +20,7 @@ from gradio.exceptions import ServerFailedToStartError
 from starlette.middleware import Middleware
 
 from model import Checkpoint, Core, WorkbenchError, parse_spec
+from model.late import nothing_collected
 from model.running.tasks import Here, Slot
 
 from . import zerogpu as zero
@@ -29,6 +30,7 @@ from .page_files import Compressed, PageFiles
 from .public.guests import Guests
 from .public.rate_limit import Limits, RateLimiter, TimedSlot, address_here
 from .public.request_filter import Gate
+from .quick_start import no_server_yet
 from .settings import Settings
 from .shell import STYLES, build_demo, theme
 from .starting import Starting, named
@@ -47,7 +49,8 @@ def serve(settings: Settings) -> None:
     """
     signal.signal(signal.SIGTERM, _end)  # so that what is to be forgotten is, also when a service manager ends the program
     demo, starting = open_demo(settings)
-    launch(demo, settings)
+    with nothing_collected():
+        launch(demo, settings)
     kept = f"log in {settings.data}" if settings.log else "nothing is logged"
     print(f"Fovea is at http://{settings.host}:{settings.port} ({kept}; Ctrl+C ends it)", flush=True)
     starting.begin()
@@ -80,7 +83,8 @@ def open_demo(settings: Settings) -> tuple[gr.Blocks, Starting]:
         slot, core.admission = TimedSlot(slot, limits.seconds), RateLimiter(limits, address_here).admit
     core.slot_of = lambda checkpoint: slot
     guests = _swept(Guests(history.store)) if settings.public else None
-    return build_demo(core, history, starting, guests, settings.log), starting
+    with nothing_collected(), no_server_yet():
+        return build_demo(core, history, starting, guests, settings.log), starting
 
 
 def _looked_at(core: Core, spec: str) -> Checkpoint:
@@ -125,7 +129,9 @@ def _app(public: bool) -> dict[str, Any]:
 
 def launch(demo: gr.Blocks, settings: Settings) -> None:
     """Serve the page in the background, with limits that are safe to leave on. Raises WorkbenchError where it cannot be."""
-    demo.queue(max_size=MAX_PUBLIC_WAITING if settings.public else MAX_WAITING, default_concurrency_limit=8, api_open=True)
+    most = MAX_PUBLIC_WAITING if settings.public else MAX_WAITING
+    with no_server_yet():
+        demo.queue(max_size=most, default_concurrency_limit=8, api_open=True)
     try:
         demo.launch(
             server_name=settings.host,

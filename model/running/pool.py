@@ -15,7 +15,7 @@ from ..families.base import Capability
 from ..generation import selftest
 from ..generation.encoder_cache import EncoderCache
 from ..generation.vlm import VisionLanguageModel
-from ..late import both_imported, import_both, torch
+from ..late import all_imported, import_all, torch
 from ..loading import hub
 from ..loading import load as loading
 from ..loading.files import Files
@@ -99,11 +99,11 @@ class Pool:
 
     def _import(self, emit: Emit, stop: threading.Event) -> None:
         """Import what all loading needs. On the model thread. Raises CheckpointError where it cannot be."""
-        if not both_imported():
+        if not all_imported():
             self._at = Loading("Waiting for torch and transformers to be imported")
             emit(Loading("Importing torch and transformers"))
         try:
-            import_both()
+            import_all()
         except (ImportError, OSError) as error:
             raise CheckpointError(
                 f"torch or transformers cannot be imported ({error}). Run python app.py doctor; it says what to install."
@@ -151,11 +151,13 @@ class Pool:
             self._read(fetched, say, keep)
         finally:
             self._at = None
+            self._share_threads()
         tell(Loading(f"{checkpoint.name} is ready", 1.0))
 
     def _read(self, fetched: Fetched, say: Callable[[str], None], keep: frozenset[str]) -> None:
         checkpoint = fetched.checkpoint
         self._make_room(checkpoint, fetched.placement, keep)
+        self._share_threads(fetched.files.elements)
         family, parts = loading.load_parts(checkpoint, fetched.files, fetched.placement, say)
         vlm = VisionLanguageModel(checkpoint, family, parts, self.encoder_cache, fetched.digest)
         try:
@@ -166,7 +168,6 @@ class Pool:
             vlm.forget()
             raise
         self._vlms = {**self._vlms, checkpoint.id: vlm}
-        self._share_threads()
         dtype = str(parts.dtype).removeprefix("torch.")
         self._tell(Loaded(checkpoint, family.slug, str(parts.device), dtype, vlm.parameters, fetched.digest))
 
@@ -199,11 +200,14 @@ class Pool:
         """As many as torch takes before it is told otherwise."""
         return torch.get_num_threads()
 
-    def _share_threads(self) -> None:
-        """Take as many threads as what is loaded is worth. On the model thread, whose number alone this is."""
-        small = all(vlm.parameters < SMALL_PARAMETERS for vlm in self._vlms.values())
+    def _share_threads(self, coming: int = 0) -> None:
+        """Take as many threads as what is loaded, and the parameters to come, are worth.
+
+        On the model thread, whose number alone this is.
+        """
+        largest = max((vlm.parameters for vlm in self._vlms.values()), default=0)
         most = self._threads
-        torch.set_num_threads(1 if small else most)
+        torch.set_num_threads(1 if max(largest, coming) < SMALL_PARAMETERS else most)
 
     def __contains__(self, checkpoint: Checkpoint) -> bool:
         return checkpoint.id in self._vlms

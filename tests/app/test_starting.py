@@ -153,7 +153,7 @@ def test_packages_that_cannot_be_imported_are_a_sentence(own_bed: Bed, monkeypat
     def missing() -> None:
         raise ImportError("No module named 'torch'")
 
-    monkeypatch.setattr(pools, "import_both", missing)
+    monkeypatch.setattr(pools, "import_all", missing)
     with pytest.raises(CheckpointError, match=r"cannot be imported .No module named 'torch'.. Run python app.py doctor"):
         list(own_bed.core.load(own_bed.spec("llava_clip")))
 
@@ -162,8 +162,8 @@ def test_packages_are_imported_on_the_model_thread_before_anything_is_looked_for
     own_bed: Bed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names: list[str] = []
-    monkeypatch.setattr(pools, "both_imported", lambda: False)
-    monkeypatch.setattr(pools, "import_both", lambda: names.append(threading.current_thread().name))
+    monkeypatch.setattr(pools, "all_imported", lambda: False)
+    monkeypatch.setattr(pools, "import_all", lambda: names.append(threading.current_thread().name))
     steps = [step.text for step in own_bed.core.load(own_bed.spec("llava_clip")) if isinstance(step, Loading)]
     assert steps[:2] == ["Importing torch and transformers", "Looking for llava_clip"]
     assert names == ["model"]
