@@ -91,12 +91,12 @@ def test_one_that_cannot_be_had_is_refused_and_the_one_in_use_stays(page: Watche
 
 
 def test_a_load_waits_for_a_running_answer_and_spares_it(page: Watched, served: Program) -> None:
-    page.begin("Kowari, go on.", length=200)
+    page.begin("Kowari, go on.", length=600)
     release(page, "endless-llava")
     page.page.locator(".fv-progress", has_text="Unloading when the running answer has ended").wait_for()
     page.settled(2)
     row = served.history.run(page.run_id()).row
-    assert (row.status, row.new_tokens) == ("done", 200)
+    assert (row.status, row.new_tokens) == ("done", 600)
     page.page.wait_for_function("document.querySelector('.fv-ck.on')?.innerText.includes('not loaded')")
     page.page.locator(".fv-ck-name", has_text="endless-llava").click()  # as other tests found it
     page.page.wait_for_function("document.querySelector('.fv-ck.on')?.innerText.includes('MB')")
