@@ -32,9 +32,10 @@ TABS = frozenset(path.parent.name for path in (ROOT / "panels").glob("*/__init__
 MODULE_LINES, FUNCTION_LINES = 400, 90
 SCRIPTS = ROOT / "assets" / "js"
 SCRIPT_LINES, SCRIPT_FUNCTION_LINES = 400, 60
-SCRIPT_FOLDERS = ["dom", "drawing", "attention", "chat", "compare", "header", "patches", "sessions", "main.js"]
-"""What a folder may import stands to its left; the tabs and the header know nothing of one another."""
-SHARED = 2
+LOWER = ["dom", "drawing"]
+"""Folders of scripts that all others may import. Each of them imports what stands to its left."""
+SCRIPT_FOLDERS = [*LOWER, *sorted({path.name for path in SCRIPTS.iterdir() if path.is_dir()} - {*LOWER}), "main.js"]
+"""The tabs and the header know nothing of one another."""
 STATEMENT = re.compile(r"\s*(?:\} )?(?:if|for|while|switch|catch|else|do|try|finally|class|return class|export class)\b")
 OPENS = re.compile(r"=>(?: [{(\[].*|[^;]*[({\[])?$|\) \{$")
 
@@ -217,7 +218,7 @@ def script_problems(name: str, source: str) -> list[str]:
     folder = name.split("/")[0]
     for wanted in re.findall(r"^(?:import|export) .*?from '(.*?)';", source, re.MULTILINE | re.DOTALL):
         target = (SCRIPTS / name).parent.joinpath(wanted).resolve().relative_to(SCRIPTS).parts[0]
-        below = target in SCRIPT_FOLDERS[: min(SHARED, SCRIPT_FOLDERS.index(folder))]
+        below = target in SCRIPT_FOLDERS[: min(len(LOWER), SCRIPT_FOLDERS.index(folder))]
         if folder not in (target, "main.js") and not below:
             found.append(f"{name}:1 imports {target}")
     return found

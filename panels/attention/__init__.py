@@ -9,7 +9,7 @@ from model.families.base import Capability
 
 from .. import panels
 from ..base.bench import Bench
-from ..base.card import Action, Kept
+from ..base.card import Action, Element, Kept
 from ..base.maps.heat import KIND, described, stored
 from ..base.maps.instrument import Instrument
 from ..base.maps.looks import NEEDS
@@ -31,6 +31,11 @@ class Attention:
     )
     keeps: ClassVar[Mapping[str, Kept]] = {KIND: Kept("A map of attention", stored, described)}
     addresses: ClassVar[tuple[str, ...]] = ()
+    elements: ClassVar[Mapping[str, Element]] = {
+        "attention": Element(
+            '<fv-attention class="fv-attention" role="region" aria-label="Attention of an answer"></fv-attention>'
+        ),
+    }
 
     def build(self, bench: Bench) -> None:
         tool = Instrument(bench, self, ANSWERS)

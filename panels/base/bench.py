@@ -20,7 +20,7 @@ from model.recorder import new_id
 from studies.base import TrialLog
 from studies.comparison import Comparison, Vote
 
-from .card import Action, Kept
+from .card import Action, Element, Kept
 from .records import Artifact, Deleted, Json, RunRecord, RunRow, Session, Usage
 
 T = TypeVar("T")
@@ -200,7 +200,7 @@ class Panel(Protocol):
 
     `needs` are capabilities of the chosen checkpoint; without them the tab says which checkpoint has them. `keeps` are kinds of
     what is stored with a turn. `addresses` are parameters of a page's address that open the tab, such as `?compare=`; what they
-    say becomes an `Opening`.
+    say becomes an `Opening`. `elements` are its custom elements, by the names it asks `component` for them.
     """
 
     slug: ClassVar[str]
@@ -211,6 +211,7 @@ class Panel(Protocol):
     actions: ClassVar[tuple[Action, ...]]
     keeps: ClassVar[Mapping[str, Kept]]
     addresses: ClassVar[tuple[str, ...]]
+    elements: ClassVar[Mapping[str, Element]]
 
     def build(self, bench: Bench) -> None:
         """Lay out the tab and wire its events. Called inside its `gr.Tab`."""

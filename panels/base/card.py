@@ -1,4 +1,4 @@
-"""What a tab says about itself beside its name: how it is entered from a turn, and what it keeps with one."""
+"""What a tab says about itself beside its name: how it is entered from a turn, what it keeps with one, its elements."""
 
 from __future__ import annotations
 
@@ -41,6 +41,18 @@ class Action:
     opens: bool = True
     order: int = 50
     what: Callable[[Bench, RunRow], Mapping[str, str]] = nothing_more
+
+
+@dataclass(frozen=True)
+class Element:
+    """A custom element of a tab: its markup, and the events that its script triggers.
+
+    `script` is the module of `assets/js` that defines it.
+    """
+
+    markup: str
+    events: tuple[str, ...] = ()
+    script: str = "main.js"
 
 
 def as_written(meta: Json) -> tuple[str, str]:

@@ -8,7 +8,6 @@ subclass would write files beside the source and fail inside chats.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -18,18 +17,11 @@ from PIL import Image
 
 from model.prompt import ImagePart
 
+from .card import Element
+from .registry import panels
 from .scripts import address
 
-
-@dataclass(frozen=True)
-class Element:
-    """A custom element: its markup, and the events that its script triggers."""
-
-    markup: str
-    events: tuple[str, ...] = ()
-
-
-ELEMENTS = {
+SHARED = {
     "header": Element(
         '<fv-header><div class="fv-chipline"><div class="fv-chipbar" role="group" aria-label="Checkpoints"></div>'
         '<button type="button" class="fv-mini fv-keys" aria-label="Keys of this page" title="Keys of this page">?</button></div>'
@@ -39,33 +31,10 @@ ELEMENTS = {
     "specimen": Element('<fv-specimen class="fv-specimen" role="region" aria-label="On the bench"></fv-specimen>', ("act",)),
     "message": Element('<fv-message><div class="fv-error" role="alert"></div></fv-message>'),
     "note": Element('<fv-message><p class="fv-note" role="status"></p></fv-message>'),
-    "transcript": Element(
-        '<fv-transcript><div class="fv-transcript" role="region" aria-label="Conversation"></div>'
-        '<p class="fv-heard" role="status"></p></fv-transcript>',
-        ("act", "again", "edit", "undo", "branch", "go", "rate", "linked"),
-    ),
-    "live": Element('<fv-live class="fv-live"></fv-live>'),
-    "questions": Element(
-        '<fv-questions class="fv-questions" role="group" aria-label="Questions to go on with"></fv-questions>', ("ask",)
-    ),
-    "composer": Element('<fv-composer class="fv-composer" role="status"></fv-composer>', ("cancel", "attached")),
-    "scenes": Element('<fv-scenes class="fv-scenes" role="group" aria-label="Drawn scenes"></fv-scenes>', ("pick", "film")),
-    "saw": Element("<fv-saw></fv-saw>"),
-    "attention": Element('<fv-attention class="fv-attention" role="region" aria-label="Attention of an answer"></fv-attention>'),
-    "patches": Element('<fv-patches class="fv-patches"></fv-patches>'),
-    "compare_setup": Element(
-        '<fv-compare-setup class="fv-versus-setup" role="region" aria-label="Columns and question"></fv-compare-setup>',
-        ("ask", "questions", "votes", "halt"),
-    ),
-    "compare": Element(
-        '<fv-compare class="fv-versus" role="region" aria-label="Comparison"></fv-compare>',
-        ("vote", "reveal", "again", "stopone", "kind"),
-    ),
-    "runs": Element('<fv-runs class="fv-runs"></fv-runs>', ("open",)),
-    "detail": Element('<fv-detail class="fv-detail"></fv-detail>', ("map",)),
 }
+"""Elements of no tab."""
 CONNECT = (
-    "import(new URL('{main}', document.baseURI)).then(() => "
+    "import(new URL('{script}', document.baseURI)).then(() => "
     "element.firstElementChild.connect({{ props, watch, trigger, server }}))"
 )
 """Waits until the element's class is there. The address is relative: it holds under whatever path a proxy serves the page."""
@@ -73,13 +42,18 @@ MAX_SIDE_PX = 1024
 MAX_ADDRESSES = 4096
 
 
+def elements() -> dict[str, Element]:
+    """Every element of the page by its name: those that tabs share, and those on the cards of tabs."""
+    return SHARED | {name: element for panel in panels.values() for name, element in panel.elements.items()}
+
+
 def component(name: str, value: Any = None, **settings: Any) -> gr.HTML:
     """One of our components. Its value is JSON. Gradio finds its events by their quoted names in `js_on_load`."""
-    element = ELEMENTS[name]
+    element = elements()[name]
     return gr.HTML(
         value,
         html_template=element.markup,
-        js_on_load=f"/* {' '.join(map(repr, element.events))} */ {CONNECT.format(main=address('main.js'))}",
+        js_on_load=f"/* {' '.join(map(repr, element.events))} */ {CONNECT.format(script=address(element.script))}",
         apply_default_css=False,
         elem_classes="fv",
         **settings,

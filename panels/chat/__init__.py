@@ -15,7 +15,7 @@ from model.families.base import Capability
 from .. import panels
 from ..base import settings as _settings
 from ..base.bench import MODEL, Bench, SessionState, sent
-from ..base.card import ON_PAGE, Action, Kept
+from ..base.card import ON_PAGE, Action, Element, Kept
 from ..base.handlers import Values, event_handler
 from ..base.scenes import FILM_QUESTION, SHELF, film_frames, scene_file, scene_part
 from ..base.turn import Asked, Progress, again, branch, compose, read_pictures, run
@@ -41,6 +41,20 @@ class Chat:
     )
     keeps: ClassVar[Mapping[str, Kept]] = {}
     addresses: ClassVar[tuple[str, ...]] = ()
+    elements: ClassVar[Mapping[str, Element]] = {
+        "transcript": Element(
+            '<fv-transcript><div class="fv-transcript" role="region" aria-label="Conversation"></div>'
+            '<p class="fv-heard" role="status"></p></fv-transcript>',
+            ("act", "again", "edit", "undo", "branch", "go", "rate", "linked"),
+        ),
+        "live": Element('<fv-live class="fv-live"></fv-live>'),
+        "questions": Element(
+            '<fv-questions class="fv-questions" role="group" aria-label="Questions to go on with"></fv-questions>', ("ask",)
+        ),
+        "composer": Element('<fv-composer class="fv-composer" role="status"></fv-composer>', ("cancel", "attached")),
+        "scenes": Element('<fv-scenes class="fv-scenes" role="group" aria-label="Drawn scenes"></fv-scenes>', ("pick", "film")),
+        "saw": Element("<fv-saw></fv-saw>"),
+    }
 
     def build(self, bench: Bench) -> None:
         view = ChatView(bench)

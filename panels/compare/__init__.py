@@ -17,7 +17,7 @@ from studies.comparison import LETTERS, Comparison, Side
 
 from .. import panels
 from ..base.bench import MODEL, QUICK, Bench, SessionState, sent
-from ..base.card import Action, Kept
+from ..base.card import Action, Element, Kept
 from ..base.components import PictureUrls, component
 from ..base.handlers import Values, event_handler
 from ..base.maps.instrument import Instrument
@@ -51,6 +51,16 @@ class Compare:
     )
     keeps: ClassVar[Mapping[str, Kept]] = {}
     addresses: ClassVar[tuple[str, ...]] = ADDRESSES
+    elements: ClassVar[Mapping[str, Element]] = {
+        "compare_setup": Element(
+            '<fv-compare-setup class="fv-versus-setup" role="region" aria-label="Columns and question"></fv-compare-setup>',
+            ("ask", "questions", "votes", "halt"),
+        ),
+        "compare": Element(
+            '<fv-compare class="fv-versus" role="region" aria-label="Comparison"></fv-compare>',
+            ("vote", "reveal", "again", "stopone", "kind"),
+        ),
+    }
 
     def build(self, bench: Bench) -> None:
         tool = Instrument(bench, self, ANSWERS)

@@ -9,7 +9,7 @@ from model.families.base import Capability
 
 from .. import panels
 from ..base.bench import Bench
-from ..base.card import Action, Kept
+from ..base.card import Action, Element, Kept
 from ..base.maps.instrument import Instrument
 from .answers import ANSWERS
 from .endpoints import add_patches_api
@@ -29,6 +29,9 @@ class Patches:
     actions: ClassVar[tuple[Action, ...]] = ()
     keeps: ClassVar[Mapping[str, Kept]] = {KIND: Kept("A map of patches", stored)}
     addresses: ClassVar[tuple[str, ...]] = ()
+    elements: ClassVar[Mapping[str, Element]] = {
+        "patches": Element('<fv-patches class="fv-patches"></fv-patches>'),
+    }
 
     def build(self, bench: Bench) -> None:
         Instrument(bench, self, ANSWERS, by="kind").place("patches")

@@ -16,7 +16,7 @@ from studies.comparison import left_out
 from .. import panels
 from ..base import actions
 from ..base.bench import MODEL, QUICK, Bench, SessionState, opening, sent
-from ..base.card import Action, Kept
+from ..base.card import Action, Element, Kept
 from ..base.components import PictureUrls
 from ..base.handlers import Values, event_handler
 from ..base.maps.saved_maps import opener_of, saved_maps
@@ -47,6 +47,10 @@ class Sessions:
     )
     keeps: ClassVar[Mapping[str, Kept]] = {}
     addresses: ClassVar[tuple[str, ...]] = ()
+    elements: ClassVar[Mapping[str, Element]] = {
+        "runs": Element('<fv-runs class="fv-runs"></fv-runs>', ("open",)),
+        "detail": Element('<fv-detail class="fv-detail"></fv-detail>', ("map",)),
+    }
 
     def build(self, bench: Bench) -> None:
         _Sessions(bench).wire()

@@ -5,7 +5,7 @@
  * @typedef {object} Gradio
  * @property {{value: any}} props
  * @property {(name: string, act: () => void) => void} watch calls back when the value has changed
- * @property {(event: string, data: object) => void} trigger an event that `EVENTS` of panels/base/components.py names
+ * @property {(event: string, data: object) => void} trigger an event that the element on the tab's card names
  * @property {Server} server
  */
 /** @typedef {Record<string, (...given: any[]) => Promise<any>>} Server what `server_functions` names */

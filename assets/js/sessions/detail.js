@@ -6,9 +6,6 @@ import { Part } from '../dom/part.js';
 import { pictures, truthLine } from '../dom/pictures.js';
 import { copy, turnAddress } from '../dom/share.js';
 
-/** @type {Record<string, string>} */
-const WHERE = { heat: 'Attention', patches: 'Patches' };
-
 /**
  * @param {string} title
  * @param {Node[]} nodes
@@ -73,12 +70,12 @@ export class Detail extends Part {
     this.append(this.#facts(facts));
   }
 
-  /** @param {{kind: string, name: string, title: string, note: string}[]} maps */
+  /** @param {{kind: string, name: string, title: string, note: string, where: string}[]} maps */
   #maps(maps) {
     const box = make('div', 'fv-maps');
-    for (const { kind, name, title, note } of maps)
+    for (const { kind, name, title, note, where } of maps)
       box.append(
-        button('fv-mini', title, `${note ? note + '. ' : ''}Opens in ${WHERE[kind]}`, () => this.trigger('map', { kind, name })),
+        button('fv-mini', title, `${note ? note + '. ' : ''}Opens in ${where}`, () => this.trigger('map', { kind, name })),
       );
     return section(maps.length === 1 ? '1 map' : `${maps.length} maps`, box);
   }
