@@ -12,10 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from guide import examples, extended_copy
 
-ROOT = Path(__file__).resolve().parent.parent
-GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "data", "training", "checkpoints")
 SCENES = 12
 MIN_P = """
 import json
@@ -33,22 +31,10 @@ print(json.dumps([said(), *drawn, Options(24, narrow).words]))
 """
 
 
-def examples() -> dict[str, str]:
-    """The whole files among the code blocks, by the path in their first line."""
-    blocks = re.findall(r"^```\w+\n(?:# |// )(\S+/\S+)\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
-    return dict(blocks)
-
-
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A copy of the repository with every example in it."""
-    folder = tmp_path_factory.mktemp("extended") / "fovea"
-    shutil.copytree(ROOT, folder, ignore=LEFT_OUT)
-    (folder / "assets" / "checkpoints").symlink_to(ROOT / "assets" / "checkpoints")
-    for path, source in examples().items():
-        assert not (folder / path).exists(), f"{path} is there already"
-        (folder / path).parent.mkdir(exist_ok=True)
-        (folder / path).write_text(source, encoding="utf-8")
+    folder = extended_copy(tmp_path_factory.mktemp("extended") / "fovea")
     yield folder
     shutil.rmtree(folder)
 
@@ -63,9 +49,16 @@ def run(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
+def entries() -> set[str]:
+    """Names of the examples, by which tests over all entries of a kind have theirs."""
+    paths = {Path(path) for path in examples() if path.endswith(".py")}
+    return {path.parent.name if path.parts[0] == "panels" else path.stem.removeprefix("zoo_") for path in paths}
+
+
 def test_examples_are_whole_files() -> None:
     assert {Path(path).parts[:2] for path in examples()} >= {
         ("model", "heat"), ("model", "families"), ("model", "decoders"), ("tests", "kit"),
+        ("panels", "brightness"), ("assets", "js"), ("assets", "css"),
     }  # fmt: skip
 
 
@@ -74,16 +67,14 @@ def test_the_examples_are_found_and_keep_the_contracts(extended: Path) -> None:
     run(extended, "app.py", "readme")
     readme = (extended / "README.md").read_text(encoding="utf-8")
     assert "| Similarity to the word's state | Cosine of" in readme
+    assert "| Brightness | What happens to an answer when the picture gets darker. |" in readme
     assert "| DeepSeek-VL | `deepseek_vl` | yes |" in readme
     assert "`python app.py study yes-bias`" in (extended / "docs" / "costs.md").read_text(encoding="utf-8")
-    names = " or ".join(Path(path).stem.removeprefix("zoo_") for path in examples())
-    rules = [
-        "tests/model/heat",
-        "tests/model/families",
-        "tests/model/decoders",
-        "tests/model/generation/test_generation.py",
-        "tests/test_layers.py",
-    ]
+    run(extended, "app.py", "types")
+    assert "interface DarkAnswers" in (extended / "assets" / "js" / "types.d.ts").read_text(encoding="utf-8")
+    rules = ["heat", "families", "decoders", "generation/test_generation.py"]
+    rules = [*(f"tests/model/{one}" for one in rules), "tests/panels/test_panels.py", "tests/test_layers.py"]
+    names = " or ".join(entries())
     printed = run(extended, "-m", "pytest", "-p", "no:cacheprovider", *rules, "-k", names)
     passed = re.search(r"(\d+) passed", printed)
     assert passed, printed
