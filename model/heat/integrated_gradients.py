@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..families.base import Capability
 from ..internals.subject import Subject, grid_of
 from ..late import torch
+from ..progress import batches
 from . import heat_methods
 from .base import Choice, Heat, Run
 from .base.scores import heat
@@ -29,15 +30,14 @@ class IntegratedGradients:
         grid_of(subject)
         away = subject.features - subject.nothing
         total = torch.zeros_like(subject.features, dtype=torch.float32)
+        shares = ((torch.arange(STEPS, device=away.device) + 0.5) / STEPS)[:, None, None].to(away.dtype)
         with torch.enable_grad():
-            for step in range(STEPS):
-                run.step(step, STEPS)
-                at = (subject.nothing + away * ((step + 0.5) / STEPS))[None].detach().requires_grad_(True)
-                total += torch.autograd.grad(subject.said(words, at).sum(), at)[0][0].float() / STEPS
+            for part in batches(STEPS, subject.graph_rows, run):
+                at = (subject.nothing + away * shares[part]).detach().requires_grad_(True)  # [steps, T, D]
+                total += torch.autograd.grad(subject.said(words, at).sum(), at)[0].float().sum(0) / STEPS
         scores = (total * away.float()).sum(-1)
         with torch.no_grad():
             empty = subject.said(words, subject.nothing.expand_as(subject.features)[None])[0]
             gap = float(scores.sum()) - float(subject.said(words, subject.features[None])[0] - empty)
-        run.step(STEPS, STEPS)
         note = f"{STEPS} steps; parts sum to {float(scores.sum()):.3g} nats, completeness gap {gap:+.2g}"
         return heat(subject, scores.cpu(), "nats", choice, signed=True, note=note)

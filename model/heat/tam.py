@@ -7,7 +7,7 @@ import numpy as np
 from ..families.base import Capability
 from ..geometry.grid import ImageGrid
 from ..geometry.regions import centres, windows
-from ..internals.lens import output_matrix
+from ..internals.lens import depths, output_matrix
 from ..internals.subject import Subject, grid_of
 from ..internals.trace import Want
 from ..late import torch, without_gradients
@@ -38,8 +38,8 @@ class Tam:
 
     def _map(self, subject: Subject, word: int, choice: Choice) -> np.ndarray:
         """float32 [T] of one word; words behind it play no part."""
-        trace = subject.trace(Want(hidden=(-1,)))
-        depth = max(trace.hidden)
+        depth = depths(subject)[-1]
+        trace = subject.trace(Want(attention=False, hidden=(depth,)))
         norm, matrix = output_matrix(subject)
         dtype, device = subject.vlm.parts.dtype, subject.vlm.parts.device
         states = norm(torch.from_numpy(trace.hidden[depth]).to(device, dtype)).float()  # [T, D]

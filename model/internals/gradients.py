@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..late import torch
+from ..memory import size_bytes
 from ..tap import Call, Tap, tapped, weights
 from .roles import Role, place, prefixes
 from .subject import Subject
@@ -46,6 +47,23 @@ class Layer:
 
 def listened(subject: Subject) -> list[Layer]:
     """The decoder's attention calls of one pass, from the first layer, without gradients."""
+    return subject.once("listened", None, lambda: _listened(subject), _size)
+
+
+def graded(subject: Subject, words: Sequence[int], *, tower: bool = False) -> list[Layer]:
+    """Attention calls of one pass with gradients of the words' summed log-probability, in order of the pass.
+
+    With `tower` the pictures go through the tower, and its calls are among them.
+    """
+    return subject.once("graded", (tuple(words), tower), lambda: _graded(subject, words, tower), _size)
+
+
+def _size(layers: Sequence[Layer]) -> int:
+    held = [(layer.call.q, layer.call.k, layer.call.v, layer.call.mask, layer.call.out, layer.grad) for layer in layers]
+    return size_bytes(held)
+
+
+def _listened(subject: Subject) -> list[Layer]:
     where = prefixes(subject.vlm.family, subject.vlm.parts)
     tap = Tap(keeps=lambda name: place(name, where).role is Role.DECODER)
     subject.vlm.family.forget_prompt(subject.vlm.parts)
@@ -54,11 +72,7 @@ def listened(subject: Subject) -> list[Layer]:
     return [Layer(call, None, Role.DECODER, place(call.name, where).layer) for call in tap.calls]
 
 
-def graded(subject: Subject, words: Sequence[int], *, tower: bool = False) -> list[Layer]:
-    """Attention calls of one pass with gradients of the words' summed log-probability, in order of the pass.
-
-    With `tower` the pictures go through the tower, and its calls are among them.
-    """
+def _graded(subject: Subject, words: Sequence[int], tower: bool) -> list[Layer]:
     vlm = subject.vlm
     where = prefixes(vlm.family, vlm.parts)
     roles = {Role.DECODER, Role.VISION} if tower else {Role.DECODER}
@@ -77,7 +91,8 @@ def graded(subject: Subject, words: Sequence[int], *, tower: bool = False) -> li
     for call, grad in zip(tap.calls, grads, strict=True):
         if grad is not None:  # a layer of the tower behind the one whose features are taken has none
             spot = place(call.name, where)
-            found.append(Layer(call, grad.detach(), spot.role, spot.layer))
+            plain = replace(call, out=call.out.detach())  # not to hold the graph
+            found.append(Layer(plain, grad.detach(), spot.role, spot.layer))
     return found
 
 

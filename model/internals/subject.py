@@ -8,10 +8,11 @@ of what any single patch shows.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import Unsupported
 from ..families.base import Inputs
@@ -24,11 +25,23 @@ from ..tap import Cut, Tap, tapped
 from .shared_rows import SharedRows
 from .trace import Trace, Want, take_trace
 
+T = TypeVar("T")
 SUBJECT_BYTES = 256 * 2**20
 """How much the cached subjects of one checkpoint may hold together. The newest stays, whatever its size."""
+HELD_BYTES = 16 * 2**20
+"""Attention calls of one pass are held for the next method if they take no more: a small model's."""
 BATCH_ELEMENTS, GPU_ELEMENTS = 5 * 2**17, 2**26
 """How many hidden-state elements a batch of changed features may hold at once in one layer. On a CPU what leaves its
 caches costs more than a batch saves: 8 rows of the built-in checkpoint are a third cheaper than 24."""
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Something computed of a subject, and what it was computed for."""
+
+    key: Hashable
+    value: Any
+    size_bytes: int
 
 
 class Subject:
@@ -38,6 +51,7 @@ class Subject:
         self.vlm, self.prompt, self.answer_ids = vlm, prompt, tuple(answer_ids)
         self._traces: dict[Want, Trace] = {}
         self._shared = SharedRows(vlm)
+        self._held: dict[str, _Held] = {}
 
     @cached_property
     def inputs(self) -> Inputs:
@@ -56,18 +70,31 @@ class Subject:
         return len(self.inputs.visual)
 
     def trace(self, want: Want | None = None, stop: threading.Event | None = None) -> Trace:
-        """The trace with these extras, taken once."""
+        """A trace with these extras at least, taken once."""
         want = want or Want()
-        if want not in self._traces:
-            self._traces[want] = take_trace(self.vlm, self.prompt, self.answer_ids, want, stop)
-        return self._traces[want]
+        found = next((trace for known, trace in self._traces.items() if known.covers(want)), None)
+        if found is None:
+            found = self._traces[want] = take_trace(self.vlm, self.prompt, self.answer_ids, want, stop)
+        return found
 
     @property
     def size_bytes(self) -> int:
         """What is held for it: traces, inputs, features."""
         held = [self.__dict__[name] for name in ("features", "outputs") if name in self.__dict__]
         inputs = [self.inputs.tensors] if "inputs" in self.__dict__ else []
-        return sum(trace.size_bytes for trace in self._traces.values()) + size_bytes([*held, *inputs]) + self._shared.size_bytes
+        kept = [*self._traces.values(), *self._held.values(), self._shared]
+        return sum(one.size_bytes for one in kept) + size_bytes([*held, *inputs])
+
+    def once(self, kind: str, key: Hashable, make: Callable[[], T], size: Callable[[T], int]) -> T:
+        """What `make` gives. The newest of each kind is held for who asks with the same key, unless it is large."""
+        if kind not in self._held or self._held[kind].key != key:
+            made = make()
+            self._held.pop(kind, None)
+            if size(made) > HELD_BYTES:
+                return made
+            self._held[kind] = _Held(key, made, size(made))
+        value: T = self._held[kind].value
+        return value
 
     # --- visual features -----------------------------------------------------------------------
 
@@ -115,6 +142,13 @@ class Subject:
         width = int(self.vlm.parts.config.get_text_config(decoder=True).hidden_size)
         elements = BATCH_ELEMENTS if self.vlm.parts.device.type == "cpu" else GPU_ELEMENTS
         return max(1, elements // (len(self.inputs.ids) * width * 4))
+
+    @property
+    def graph_rows(self) -> int:
+        """How many samples go through it at once with gradients: an accelerator has to hold the states of all layers."""
+        if self.vlm.parts.device.type == "cpu":  # there a batch is small for the sake of caches, not of memory
+            return self.batch_rows
+        return max(1, self.batch_rows // int(self.vlm.parts.config.get_text_config(decoder=True).num_hidden_layers))
 
     def logprobs(self, features: torch.Tensor | None = None, cuts: Sequence[Cut] = (), *, whole: bool = False) -> torch.Tensor:
         """Log-probabilities of the answer's tokens, float32 [B, K], given these features [B, T, D], or the picture's own.

@@ -46,6 +46,11 @@ class Want:
     hidden: tuple[int, ...] = ()
     vision: bool = False
 
+    def covers(self, other: Want) -> bool:
+        """Whether a trace of this keeps all that the other wants."""
+        attention = not other.attention or (self.attention and self.rows == other.rows)
+        return attention and set(other.hidden) <= set(self.hidden) and (self.vision or not other.vision)
+
 
 @dataclass(frozen=True)
 class Trace:

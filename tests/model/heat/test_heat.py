@@ -21,6 +21,7 @@ from model.geometry.regions import blocks, centres, shared, windows
 from model.heat import heat_methods
 from model.heat.base import Choice, Cost, DependsOn, Heat, HeatMethod, measured_by
 from model.heat.base.scores import heat as heat_of
+from model.heat.integrated_gradients import STEPS
 from model.heat.relevancy import positive, start_row
 from model.heat.rise import smooth_masks
 from model.heat.tam import rank_gaussian
@@ -29,7 +30,7 @@ from model.internals.interventions import visual_dependence
 from model.internals.knockout import text_cut
 from model.internals.lens import depths
 from model.internals.roles import Role
-from model.internals.subject import Subject, subject_of
+from model.internals.subject import HELD_BYTES, Subject, subject_of
 from model.progress import Run
 from model.prompt import Prompt, ask
 
@@ -390,3 +391,37 @@ def test_depths_count_the_layers(bed: Bed) -> None:
     assert depths(subject(bed, "llava_clip")) == tuple(
         range(bed.vlm("llava_clip").parts.config.text_config.num_hidden_layers + 1)
     )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_of_many_steps_are_those_of_each(name: str, bed: Bed) -> None:
+    on = subject(bed, name, pictures=2)
+    total = torch.zeros_like(on.features)
+    for step in range(STEPS):
+        at = torch.lerp(on.nothing.expand_as(on.features), on.features, (step + 0.5) / STEPS)[None].requires_grad_(True)
+        total += torch.autograd.grad(on.said((0, 2), at).sum(), at)[0][0] / STEPS
+    expected = (total * (on.features - on.nothing)).sum(-1)
+    assert on.graph_rows > 1, "steps go one by one here"
+    np.testing.assert_allclose(mapped("integrated_gradients", on, (0, 2)).scores, expected, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(("slugs", "passes"), [(("grad_attention", "relevancy"), 1), (("value_weighted", "rollout"), 1)])
+def test_methods_share_a_pass_and_do_not_change_each_others_maps(slugs: tuple[str, ...], passes: int, bed: Bed) -> None:
+    on, counted = subject(bed, "llava_clip"), []
+    alone = [mapped(slug, subject(bed, "llava_clip"), (0, 2)).scores for slug in slugs]
+    with_hook = on.vlm.parts.model.register_forward_pre_hook(lambda module, args: counted.append(1))
+    try:
+        together = [mapped(slug, on, (0, 2)).scores for slug in slugs]
+        assert len(counted) == passes
+        mapped(slugs[0], on, (1,))
+    finally:
+        with_hook.remove()
+    assert len(counted) == passes + ("grad" in slugs[0]), "other words have other gradients"
+    np.testing.assert_array_equal(together, alone)
+
+
+def test_what_is_large_is_not_held(bed: Bed) -> None:
+    on, made = subject(bed, "llava_clip"), []
+    for size, key, wanted in ((HELD_BYTES + 1, 0, 1), (HELD_BYTES + 1, 0, 2), (7, 0, 3), (7, 0, 3), (7, 1, 4), (7, 0, 5)):
+        assert on.once("kind", key, lambda: made.append(1) or len(made), lambda value, size=size: size) == wanted
+        assert len(made) == wanted

@@ -17,6 +17,7 @@ from model.generation.hooks import Interrupted
 from model.generation.prefix_cache import held
 from model.generation.scoring import score_many
 from model.internals.roles import Role, decoder_layers, prefixes
+from model.internals.subject import Subject
 from model.internals.trace import Trace, Want, take_trace
 from model.prompt import Message, Prompt, ask
 from model.tap import Cut, Rows, Tap, causal_mask, tapped
@@ -182,3 +183,19 @@ def test_a_trace_is_small(bed: Bed) -> None:
     layers, heads, rows, columns = trace.attention.shape
     assert (rows, columns) == (len(ANSWER), len(trace.visual))
     assert trace.size_bytes < 1.1 * 4 * layers * heads * rows * (columns + 1) + 1000
+
+
+def test_a_trace_serves_a_want_that_asks_for_less(bed: Bed) -> None:
+    rich = Want(hidden=(0, 1, 2), rows="reading")
+    assert rich.covers(rich)
+    assert rich.covers(Want(attention=False, hidden=(2,)))
+    assert not rich.covers(Want(hidden=(2,))), "other rows"
+    assert not rich.covers(Want(attention=False, hidden=(3,)))
+    assert not rich.covers(Want(attention=False, vision=True))
+    assert not Want(attention=False).covers(Want())
+    on = Subject(bed.vlm("llava_clip"), ask("hello there", picture(3, (140, 100))), ANSWER)
+    held_trace = on.trace(Want(attention=False, hidden=(1, 2)))
+    assert on.trace(Want(attention=False, hidden=(2,))) is held_trace
+    fresh = on.trace()
+    assert fresh is not held_trace
+    assert fresh.attention is not None
