@@ -162,6 +162,24 @@ export interface PairReply {
   note: string;
 }
 
+/** A number that a decoder is set with; see `model.decoders.base.Number`. */
+export interface NumberView {
+  name: string;
+  label: string;
+  low: number;
+  high: number;
+  step: number;
+  default: number;
+  why: string;
+}
+
+/** A decoder that a column can be asked with. */
+export interface DecoderView {
+  slug: string;
+  title: string;
+  numbers: NumberView[];
+}
+
 /** How many layers a stage has and which to begin with, or why it cannot be looked into. */
 export interface StageView {
   layers: number;

@@ -17,10 +17,11 @@ from ..base.bench import Bench, Opening, SessionState
 from ..base.components import PictureUrls
 from ..base.handlers import Values
 from ..base.records import RunRow
+from ..base.requests import plain
 from ..base.scenes import scene_of, suggestions
 from .answers import logged_answer
 from .requests import LEAST, MAX_SPEC, Setting
-from .views import sealed_view, whole_view
+from .views import decoder_views, sealed_view, whole_view
 
 MOST_QUESTIONS, MOST_PUBLIC = 500, 48
 PICTURES = {0: "No picture on the bench", 1: "With the picture on the bench"}
@@ -96,6 +97,7 @@ class ComparePage:
         many = len({part.id for part in prompt.images})
         return {
             "choices": self.choices(),
+            "decoders": plain(decoder_views()),
             "typed": not bench.public,
             "columns": [setting.plain() for setting in settings] or self._columns(state, named),
             "fixed": bool(settings or named),

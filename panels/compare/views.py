@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from model import Prompt, WorkbenchError
+from model.decoders import decoders
+from model.decoders.base import Number, settings_of
+from model.decoders.plain import Plain
 from model.heat import heat_methods
 from model.heat.base import measured_by
 from model.memory import human_bytes
@@ -22,6 +25,7 @@ from ..base.maps.scores import scores_of
 from ..base.requests import plain
 from ..base.run_views import compared
 from ..base.scenes import truth
+from ..base.settings import slid
 from ..base.turn_views import image_views, milliseconds
 from .answers import Answer
 from .pairs import boxes_view, pair_views
@@ -178,3 +182,36 @@ def _question(prompt: Prompt, urls: PictureUrls) -> dict[str, Any]:
 
 def _last_picture(prompt: Prompt) -> ImagePart | None:
     return prompt.images[-1] if prompt.images else None
+
+
+@dataclass(frozen=True)
+class NumberView:
+    """A number that a decoder is set with; see `model.decoders.base.Number`."""
+
+    name: str
+    label: str
+    low: float
+    high: float
+    step: float
+    default: float
+    why: str
+
+
+@dataclass(frozen=True)
+class DecoderView:
+    """A decoder that a column can be asked with."""
+
+    slug: str
+    title: str
+    numbers: tuple[NumberView, ...]
+
+
+def decoder_views() -> list[DecoderView]:
+    """The decoders there are, the plain one first."""
+    entries = sorted(decoders.values(), key=lambda one: (one.slug != Plain.slug, one.slug))
+    return [DecoderView(one.slug, one.title, tuple(_number(*field) for field in settings_of(one).items())) for one in entries]
+
+
+def _number(name: str, number: Number) -> NumberView:
+    span = slid(number)
+    return NumberView(name, number.label, span.low, span.high, number.step, number.default, number.why)

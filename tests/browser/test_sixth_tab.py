@@ -89,3 +89,21 @@ def test_a_file_that_fails_to_load_is_named_in_the_header_and_the_log(copied: Pr
     page.page.locator(".fv-status .fv-error", has_text=f"{BROKEN} is left out: {WHY}").wait_for()
     soon_true(lambda: f"{BROKEN} fails to load, so this heat method is left out: {WHY}" in copied.words)
     assert Path(copied.data).exists()
+
+
+def test_a_column_is_asked_with_a_decoder_of_its_own(copied: Program, new_page: Callable[..., Watched]) -> None:
+    page = new_page(url=copied.url).open()
+    page.tab("Compare")
+    card = page.page.locator(".fv-versus-card").nth(1)
+    card.locator("summary").click()
+    assert card.get_by_role("spinbutton", name="Min-p").count() == 0
+    card.get_by_role("combobox", name="Decoder").select_option("min_p")
+    card.get_by_role("spinbutton", name="Min-p").fill("0.4")
+    card.get_by_role("spinbutton", name="Temperature").fill("1.5")
+    card.get_by_role("spinbutton", name="Temperature").press("Tab")
+    assert card.locator("summary").inner_text() == "Min-p, temperature 1.5, min-p 0.4"
+    page.page.locator("#compare-setup [data-go]").click()
+    soon_true(lambda: len(copied.history.search(panel="compare")) == 2)
+    options = [copied.history.run(row.id).options.to_json() for row in copied.history.search(panel="compare")]
+    asked = {str(one["decoder"]): (one["temperature"], one.get("min_p")) for one in options}
+    assert asked == {"plain": (0, None), "min_p": (1.5, 0.4)}

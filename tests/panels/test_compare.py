@@ -43,7 +43,7 @@ from panels.compare.pairs import boxes_view, pair_views
 from panels.compare.question_sets import Several, picture_named, set_view
 from panels.compare.requests import Entrant, Setting, asking, entrant, kind_of, once_more, prompt_for, scaled, settings_of
 from panels.compare.run import Heard, kept_spent, run, veiled
-from panels.compare.views import live_view, whole_view
+from panels.compare.views import decoder_views, live_view, whole_view
 from panels.compare.votes import cast_vote, votes_view
 from studies.question_set import compare_all, drawn, summary
 from studies.world.files import to_png
@@ -96,6 +96,14 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Table]:
 
 
 # --- columns as they are set ---------------------------------------------------------------------
+
+
+def test_decoders_are_offered_with_their_numbers() -> None:
+    plain = decoder_views()[0]
+    assert (plain.slug, plain.title) == ("plain", "Plain")
+    assert [(one.name, one.low, one.high, one.default) for one in plain.numbers] == [
+        ("temperature", 0, 2, 0), ("top_p", 0.01, 1, 1),
+    ]  # fmt: skip
 
 
 def test_a_column_is_named_by_checkpoint_and_setting() -> None:

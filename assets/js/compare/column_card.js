@@ -7,8 +7,7 @@ import { letterOf } from './parts.js';
 /**
  * @typedef {object} Setting of a column
  * @property {string} spec
- * @property {number} temperature
- * @property {number} top_p
+ * @property {string} decoder numbers of decoders stand beside it, by their names; one that is not there has its default
  * @property {number} length
  * @property {number} seed
  * @property {string} system
@@ -16,21 +15,50 @@ import { letterOf } from './parts.js';
  * @property {string} quantization
  */
 
+/** @typedef {Setting & Record<string, any>} Column */
+/** @typedef {import('../types').DecoderView} DecoderView */
+
 const LETTERS = 'ABCD',
   ANOTHER = '\u0000';
 
 /** @type {Omit<Setting, 'spec'>} */
-export const PLAIN = { temperature: 0, top_p: 1, length: 256, seed: 0, system: '', side_px: 0, quantization: 'none' };
+export const PLAIN = { decoder: 'plain', length: 256, seed: 0, system: '', side_px: 0, quantization: 'none' };
 
-/** @param {Setting} column */
-export const changed = (column) =>
-  Object.entries(PLAIN).some(([name, plain]) => column[/** @type {keyof Setting} */ (name)] !== plain);
+/**
+ * @param {Column} column
+ * @param {DecoderView[]} decoders
+ */
+const decoderOf = ({ decoder }, decoders) => decoders.find(({ slug }) => slug === decoder) || decoders[0];
 
-/** @param {Setting} column */
-const said = ({ temperature, top_p, seed, length, side_px, quantization, system }) => {
-  const words = [temperature > 0 ? `temperature ${temperature}` : 'greedy'];
-  if (temperature > 0 && top_p < 1) words.push(`top-p ${top_p}`);
-  if (temperature > 0 && seed) words.push(`seed ${seed}`);
+/**
+ * What the numbers of its decoder are set to, where that is not as they begin.
+ * @param {Column} column
+ * @param {DecoderView[]} decoders
+ */
+const moved = (column, decoders) =>
+  decoderOf(column, decoders).numbers.filter(({ name, default: plain }) => (column[name] ?? plain) !== plain);
+
+/**
+ * @param {Column} column
+ * @param {DecoderView[]} decoders
+ */
+export const changed = (column, decoders) =>
+  moved(column, decoders).length > 0 || Object.entries(PLAIN).some(([name, plain]) => column[name] !== plain);
+
+/**
+ * @param {Column} column
+ * @param {DecoderView[]} decoders
+ */
+const said = (column, decoders) => {
+  const { seed, length, side_px, quantization, system } = column,
+    { slug, title, numbers } = decoderOf(column, decoders),
+    greedy = numbers.some(({ name }) => name === 'temperature') && !column.temperature,
+    words = slug === PLAIN.decoder ? [] : [title];
+  if (greedy) words.push('greedy');
+  else {
+    words.push(...moved(column, decoders).map(({ name, label }) => `${label.toLowerCase()} ${column[name]}`));
+    if (seed) words.push(`seed ${seed}`);
+  }
   if (length !== PLAIN.length) words.push(`at most ${length} tokens`);
   if (side_px) words.push(`pictures at ${side_px} px`);
   if (quantization !== 'none') words.push(quantization);
@@ -39,18 +67,19 @@ const said = ({ temperature, top_p, seed, length, side_px, quantization, system 
 };
 
 /**
- * @param {'temperature' | 'top_p' | 'length' | 'seed' | 'side_px'} name
+ * @param {string} name
  * @param {[low: number, high: number, step: number]} span
  * @param {string} label
- * @param {Setting} column
- * @param {string} [title]
+ * @param {Column} column
+ * @param {string} title
+ * @param {number} plain what it begins with
  */
-const number = (name, [low, high, step], label, column, title) => {
+const number = (name, [low, high, step], label, column, title, plain) => {
   const input = make('input');
-  Object.assign(input, { type: 'number', min: low, max: high, step, value: column[name] });
+  Object.assign(input, { type: 'number', min: low, max: high, step, value: column[name] ?? plain });
   input.addEventListener('change', () => {
     const v = Number(input.value);
-    column[name] = input.value.trim() && Number.isFinite(v) ? Math.min(high, Math.max(low, v)) : PLAIN[name];
+    column[name] = input.value.trim() && Number.isFinite(v) ? Math.min(high, Math.max(low, v)) : plain;
     input.value = String(column[name]);
   });
   return field(label, input, title);
@@ -90,7 +119,7 @@ export class ColumnCard {
   }
 
   #say() {
-    this.#line.textContent = said(this.column);
+    this.#line.textContent = said(this.column, this.setup.held.decoders);
   }
 
   #chooser() {
@@ -138,15 +167,15 @@ export class ColumnCard {
       { longest, public: open } = this.setup.held,
       grid = make('div', 'fv-versus-settings');
     grid.append(
-      number('temperature', [0, 2, 0.05], 'Temperature', column, '0 is greedy'),
-      number('top_p', [0.05, 1, 0.05], 'Top-p', column),
-      number('seed', [0, 2147483647, 1], 'Seed', column),
+      ...this.#decoder(),
+      number('seed', [0, 2147483647, 1], 'Seed', column, '', PLAIN.seed),
       number(
         'length',
         [1, longest, 1],
         open ? `Length, up to ${longest}` : 'Length',
         column,
         `Most tokens of the answer${open ? '; this public page allows no more' : ''}`,
+        PLAIN.length,
       ),
       number(
         'side_px',
@@ -154,12 +183,29 @@ export class ColumnCard {
         'Longest side, px',
         column,
         'Pictures are scaled down to it first, where that makes a difference to the checkpoint; 0 leaves them',
+        PLAIN.side_px,
       ),
       this.#weights(),
       this.#system(),
     );
     grid.addEventListener('change', () => this.#say());
     return grid;
+  }
+
+  /** Which decoder, where there is a choice, and its numbers. */
+  #decoder() {
+    const { column, setup } = this,
+      decoders = /** @type {DecoderView[]} */ (setup.held.decoders),
+      names = decoders.map(({ slug, title }) => /** @type {[string, string]} */ ([slug, title])),
+      own = decoderOf(column, decoders).numbers.map(({ name, label, low, high, step, why, default: plain }) =>
+        number(name, [low, high, step], label, column, why, plain),
+      );
+    if (decoders.length < 2) return own;
+    const choose = (/** @type {string} */ slug) => {
+      column.decoder = slug;
+      setup.build();
+    };
+    return [pick('Decoder', names, column.decoder, choose).node, ...own];
   }
 
   #weights() {

@@ -7,7 +7,7 @@ import { Part } from '../dom/part.js';
 import { changed, ColumnCard, PLAIN } from './column_card.js';
 import { QuestionSet } from './question_set.js';
 
-/** @typedef {import('./column_card.js').Setting} Setting */
+/** @typedef {import('./column_card.js').Column} Column */
 
 const MOST_COLUMNS = 4;
 const MODES = [
@@ -19,7 +19,7 @@ const MODES = [
 export class Setup extends Part {
   /** @type {any} the last full value with what came since: while columns are asked only {running} comes, which names nobody */
   held = {};
-  /** @type {Setting[]} */
+  /** @type {Column[]} */
   columns = [];
   /** @type {Set<number>} columns whose settings are shown */
   open = new Set();
@@ -75,7 +75,7 @@ export class Setup extends Part {
       fresh = asked !== this.#asked;
     if (!this.columns.length || fresh) {
       if (!this.columns.length || fixed)
-        this.columns = columns.map((/** @type {Partial<Setting>} */ column) => ({
+        this.columns = columns.map((/** @type {Partial<Column>} */ column) => ({
           ...PLAIN,
           ...column,
           length: Math.min(longest, column.length || PLAIN.length),
@@ -83,7 +83,7 @@ export class Setup extends Part {
       if (fresh && asked) this.#turn('one');
       if (fresh && asked) this.#ask(question);
       this.#asked = asked;
-      this.open = new Set(this.columns.flatMap((column, i) => (changed(column) ? [i] : [])));
+      this.open = new Set(this.columns.flatMap((column, i) => (changed(column, this.held.decoders) ? [i] : [])));
     }
     if (!this.#question.value.trim() || this.#question.value === this.#offered) this.#ask(question);
   }
