@@ -9,7 +9,7 @@ from model.registry import Registry
 
 REGISTRIES = (
     ("model.families", "families", "families"), ("model.heat", "heat_methods", "heat methods"),
-    ("panels", "panels", "tabs"), ("studies", "studies", "studies"),
+    ("model.decoders", "decoders", "decoders"), ("panels", "panels", "tabs"), ("studies", "studies", "studies"),
 )  # fmt: skip
 """Package, name in it, and what its entries are called."""
 
