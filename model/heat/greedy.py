@@ -40,19 +40,32 @@ class Greedy:
         scores, left, steps = torch.zeros(grid.tokens), list(range(len(regions))), 0
         while left:
             run.step(len(regions) - len(left), len(regions))
-            tried = shown | regions[left]
-            with_them, without = (self._chances(subject, words, keep, run) for keep in (tried, ~tried))
-            gain = with_them + 1 - without
-            best = int(gain.argmax())
+            with_it, without_it, best = self._best(subject, words, shown | regions[left], run)
             taken = left.pop(best)
             shown = shown | regions[taken]
             scores[regions[taken]] = (len(regions) - steps) / len(regions)
             steps += 1
-            if float(with_them[best]) >= ENOUGH * whole and float(without[best]) <= (1 - ENOUGH) * whole + 0.02:
+            if with_it >= ENOUGH * whole and without_it <= (1 - ENOUGH) * whole + 0.02:
                 break
         run.step(1, 1)
         note = f"{steps} of {len(regions)} regions of {side} x {side} patches, best first; the others are 0"
         return heat(subject, scores, "rank", choice, note=note)
+
+    def _best(self, subject: Subject, words: tuple[int, ...], tried: torch.Tensor, run: Run) -> tuple[float, float, int]:
+        """p(shown), p(left) and index of the row of `tried`, bool [N, T], with the largest p(shown) + 1 - p(left).
+
+        p(shown) is at most 1, so rows whose p(left) leaves them no chance are not asked about it.
+        """
+        without = self._chances(subject, words, ~tried, run)
+        shown, gain = torch.zeros(len(tried)), torch.full((len(tried),), -torch.inf)
+        for likely in without.argsort().split(subject.batch_rows):
+            if float(gain.max()) > float(2 - without[likely[0]]):
+                break
+            part = likely.sort().values  # neighbours share more of the prompt
+            shown[part] = self._chances(subject, words, tried[part], run)
+            gain[part] = shown[part] + 1 - without[part]
+        best = int(gain.argmax())
+        return float(shown[best]), float(without[best]), best
 
     def _chances(self, subject: Subject, words: tuple[int, ...], keep: torch.Tensor, run: Run) -> torch.Tensor:
         quiet = Run(run.stop)
