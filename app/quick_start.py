@@ -7,47 +7,22 @@ page. `tests/app/test_quick_start.py` tells when a version of Gradio does any of
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
-STUBS = "gradio.component_meta"
+from model.changed_import import changed
 
 
-class _WithoutStubs(Loader):
-    """Loads the module of Gradio that writes stubs, and takes that from it."""
-
-    def __init__(self, theirs: Loader) -> None:
-        self._theirs = theirs
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self._theirs.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        self._theirs.exec_module(module)
-        vars(module)["create_or_modify_pyi"] = lambda component_class, class_name, events: None
-
-
-class _Finder(MetaPathFinder):
-    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name, path, target) if name == STUBS else None
-        if spec is not None and spec.loader is not None:
-            spec.loader = _WithoutStubs(spec.loader)
-        return spec
+def _without_stubs(module: ModuleType) -> None:
+    vars(module)["create_or_modify_pyi"] = lambda component_class, class_name, events: None
 
 
 def import_gradio() -> None:
     """Import Gradio, if it is not yet. It writes no stubs, and events, which draw nothing with matplotlib, do not import it."""
-    finder = _Finder()
-    sys.meta_path.insert(0, finder)
-    try:
+    with changed("gradio.component_meta", _without_stubs):
         from gradio import utils
-    finally:
-        sys.meta_path.remove(finder)
     vars(utils)["MatplotlibBackendMananger"] = nullcontext
 
 

@@ -15,11 +15,15 @@ from __future__ import annotations
 import functools
 import gc
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from .changed_import import changed
 
 NEEDED = (
     "torch", "transformers", "transformers.generation", "transformers.image_processing_utils", "transformers.modeling_utils",
@@ -70,9 +74,26 @@ def all_imported() -> bool:
 
 def import_all() -> None:
     """Import what loading needs, if it is not yet. Raises ImportError, or OSError where a library of theirs is missing."""
-    with nullcontext() if all_imported() else nothing_collected():
+    if all_imported():  # perhaps somebody is at it, whom `import_module` waits for
         for name in NEEDED:
             importlib.import_module(name)
+        return
+    with nothing_collected(), changed("transformers.utils.import_utils", _read_models_once):
+        for name in NEEDED:
+            importlib.import_module(name)
+
+
+def _read_models_once(module: ModuleType) -> None:
+    """transformers reads the sources of its models for their names twice: for itself, and for its package `models`."""
+    define = vars(module)["define_import_structure"]
+    whole = functools.lru_cache(lambda folder: define(folder))
+
+    def once(module_path: str | Path, prefix: str | None = None) -> dict[frozenset[str], dict[str, set[str]]]:
+        found = whole(str(module_path).removesuffix(f"{os.sep}__init__.py"))
+        before = f"{prefix}." if prefix else ""
+        return {backends: {before + part: set(names) for part, names in parts.items()} for backends, parts in found.items()}
+
+    vars(module)["define_import_structure"] = once
 
 
 @contextmanager

@@ -9,16 +9,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from model import Checkpoint, Core, Message, Options, Prefilled, Prompt, Token, ask, from_image, parse_spec
 from model.late import torch
@@ -27,6 +23,7 @@ from model.memory import human_bytes
 from . import studies
 from .base import Report, Tell
 from .random_llava import random_llava
+from .start_up import PAIRS, served, start_ratios, until_up
 from .world.draw import draw
 from .world.scene import make_scene
 from .world.splits import held_out_seed
@@ -58,7 +55,7 @@ class Throughput:
             run = _Measurement(core, spec, tell)
             figures = {**run.scores(), **run.second_turn(), **run.generate()}
             core.unload(spec)
-            figures |= _server(spec, run.core_rate, folder, tell)
+            figures |= _server(spec, run.core_rate, tell)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return _report(figures)
@@ -147,33 +144,21 @@ class _Measurement:
         return first_ms, text or "a"
 
 
-def _server(spec: Checkpoint, core_rate: float, folder: Path, tell: Tell) -> dict[str, float]:
+def _server(spec: Checkpoint, core_rate: float, tell: Tell) -> dict[str, float]:
     """Start the program as a user does; measure start-up, a chat over the API, and peak memory."""
-    imports = _wall_of([sys.executable, "-c", "import gradio, torch, transformers"])
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    begun = time.perf_counter()
-    command = [sys.executable, str(ROOT / "app.py"), "--port", str(port), "--data", str(folder / "data")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-    try:
-        _until_up(f"http://127.0.0.1:{port}/", process)
-        cold = time.perf_counter() - begun
-        tell(f"serving after {cold:.1f} s; importing gradio, torch and transformers alone takes {imports:.1f} s")
-        rate = _api_rate(port, spec)
+    found = start_ratios(tell)
+    with served(OMP_NUM_THREADS="1") as (process, address):
+        until_up(address, process)
+        rate = _api_rate(address, spec)
         peak = _peak_bytes(process.pid)
-    finally:
-        process.terminate()
-        process.wait(20)
     tell(f"over the API {rate:.1f} tokens/s, through the core {core_rate:.1f}")
-    return {"api_vs_core": rate / core_rate, "cold_start_vs_imports": cold / imports, "peak_memory_bytes": peak}
+    return {"api_vs_core": rate / core_rate, **found, "peak_memory_bytes": peak}
 
 
-def _api_rate(port: int, spec: Checkpoint) -> float:
+def _api_rate(address: str, spec: Checkpoint) -> float:
     from gradio_client import Client
 
-    client = Client(f"http://127.0.0.1:{port}/", verbose=False)
+    client = Client(address, verbose=False)
     from gradio_client import handle_file
 
     with tempfile.NamedTemporaryFile(suffix=".png", delete=False) as file:
@@ -189,19 +174,6 @@ def _api_rate(port: int, spec: Checkpoint) -> float:
     return 1 / statistics.median(times)
 
 
-def _until_up(address: str, process: subprocess.Popen[Any], limit_s: float = 180) -> None:
-    deadline = time.monotonic() + limit_s
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"The program ended with status {process.returncode} before it served.")
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise RuntimeError(f"Nothing was served within {limit_s:.0f} s.")
-
-
 def _peak_bytes(pid: int) -> int:
     status = Path(f"/proc/{pid}/status")
     if not status.exists():
@@ -214,12 +186,6 @@ def _cpu(function: Callable[[], object]) -> float:
     start = time.process_time()
     function()
     return time.process_time() - start
-
-
-def _wall_of(command: Sequence[str]) -> float:
-    start = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - start
 
 
 def _report(f: dict[str, float]) -> Report:
@@ -237,11 +203,8 @@ def _report(f: dict[str, float]) -> Report:
             "tokens per CPU second, medians of 3 in turns",
         ),
         ("chat over the page's API against the core", f"{f['api_vs_core']:.2f} x", "tokens per second of a whole call"),
-        (
-            "start to first page, against importing the packages",
-            f"{f['cold_start_vs_imports']:.2f} x",
-            "wall time, two built-in checkpoints",
-        ),
+        _start_row("first page", f["first_page_vs_imports"], f["first_page_vs_imports_cpu"]),
+        _start_row("first answer about a picture", f["first_answer_vs_imports"], f["first_answer_vs_imports_cpu"]),
         (
             "peak memory of the program",
             human_bytes(f["peak_memory_bytes"]),
@@ -251,4 +214,12 @@ def _report(f: dict[str, float]) -> Report:
     figures = {k: round(v, 3) if isinstance(v, float) else v for k, v in f.items()}
     return Report(
         "Throughput", rows, json.loads(json.dumps(figures)), ["Random LLaVA, 77 M parameters, 576 image tokens, one thread."]
+    )
+
+
+def _start_row(what: str, wall: float, cpu: float) -> tuple[str, str, str]:
+    return (
+        f"start to {what}, against importing torch, transformers and gradio",
+        f"{wall:.2f} x",
+        f"wall time, {cpu:.2f} x in CPU time; medians of {PAIRS} pairs, two built-in checkpoints",
     )

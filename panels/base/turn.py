@@ -31,6 +31,8 @@ from .bench import Bench, SessionState, explained
 from .turn_views import conversation, milliseconds, whole
 
 UPDATE_S = 0.1
+STILL_S = 0.5
+"""How soon a page hears of a turn of which there is nothing new: so late is it noticed that it was closed."""
 MAX_PICTURES = 8
 MAX_TIME_S = 1e9
 MAX_QUESTION_CHARACTERS = 100_000
@@ -157,7 +159,8 @@ def run(bench: Bench, asked: Asked, panel: str = "chat", group: str = "") -> Ite
     """Take the turn. Yields at most about ten times a second, and once at the end; what goes wrong is in `error`."""
     progress = Progress(asked.run_id, stage="Starting")
     yield progress
-    begun = shown = time.monotonic()
+    begun = at = time.monotonic()
+    shown = progress
     try:
         checkpoint = bench.allowed(asked.checkpoint)
         events = bench.core.generate(
@@ -166,8 +169,9 @@ def run(bench: Bench, asked: Asked, panel: str = "chat", group: str = "") -> Ite
         with closing(events):
             for event in events:
                 progress = heard(progress, event, time.monotonic() - begun)
-                if time.monotonic() - shown >= UPDATE_S:
-                    shown = time.monotonic()
+                since = time.monotonic() - at
+                if since >= STILL_S or (since >= UPDATE_S and progress != shown):
+                    at, shown = time.monotonic(), progress
                     yield progress
         yield replace(progress, stage="", done=True)
     except Exception as error:  # told to the user, and logged where it was not expected

@@ -20,6 +20,7 @@ from model.running import pool as pools
 
 ONE, TWO = parse_spec("tiny-llava"), parse_spec("tiny-qwen2-vl")
 READING = Loading("Reading 8 MB of weights", 0.5)
+HELD = Loading("Reading tokenizer and image processor")
 
 
 @pytest.fixture
@@ -123,7 +124,7 @@ class TestAQuestionMeanwhile:
         core, spec = own_bed.core, own_bed.spec("llava_clip")
         starting = Starting([spec], core.load)
         starting.begin()
-        soon_true(lambda: core.worker.busy > 0)
+        soon_true(lambda: starting.loading[spec] == HELD)
         question = core.generate(spec, ask("What is it?"), Options(max_new_tokens=2))
         told: list[str] = []
         for event in question:
@@ -140,8 +141,9 @@ class TestAQuestionMeanwhile:
 
     def test_so_does_one_for_another_checkpoint(self, own_bed: Bed, held: threading.Event) -> None:
         core = own_bed.core
-        Starting([own_bed.spec("llava_clip")], core.load).begin()
-        soon_true(lambda: core.worker.busy > 0)
+        starting = Starting([own_bed.spec("llava_clip")], core.load)
+        starting.begin()
+        soon_true(lambda: HELD in starting.loading.values())
         steps = core.load(own_bed.spec("qwen2_vl"))
         told = next(step.text for step in steps if isinstance(step, Loading) and step.text.startswith("Waiting"))
         assert told == "Waiting for llava_clip to load: reading tokenizer and image processor"
