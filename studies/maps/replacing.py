@@ -16,7 +16,7 @@ from PIL import Image, ImageFilter
 
 from model import ImagePart, Message, Prompt
 from model.internals.subject import Subject
-from model.internals.trace import Want, take_trace
+from model.internals.trace import Want
 from model.late import torch, without_gradients
 from model.progress import Run, batches
 
@@ -47,27 +47,25 @@ def blurred(subject: Subject, words: Sequence[int], run: Run | None = None) -> C
     soft = np.asarray(source.image.filter(ImageFilter.GaussianBlur(BLUR_SHARE * max(source.image.size))))
     sharp = np.asarray(source.image)
 
+    def mixed(row: np.ndarray) -> Image.Image:
+        clear = np.nan_to_num(grid.paint(row.astype(np.float32)), nan=1.0) >= 0.5
+        return Image.fromarray(np.where(clear[..., None], sharp, soft))
+
     def chance(shown: np.ndarray) -> np.ndarray:
-        found = []
-        for number, row in enumerate(shown):
-            (run or Run()).step(number, len(shown))
-            clear = np.nan_to_num(grid.paint(row.astype(np.float32)), nan=1.0) >= 0.5
-            found.append(chance_of(subject, words, Image.fromarray(np.where(clear[..., None], sharp, soft))))
-        return np.array(found)
+        parts = batches(len(shown), subject.batch_rows, run or Run())
+        return np.concatenate([np.exp(logprobs_of(subject, words, [mixed(row) for row in shown[part]])) for part in parts])
 
     return chance
 
 
-def chance_of(subject: Subject, words: Sequence[int], picture: Image.Image) -> float:
-    """How likely the words are with another first picture of the same size, all else equal. 0 to 1."""
-    return float(np.exp(logprob_of(subject, words, picture)))
-
-
-def logprob_of(subject: Subject, words: Sequence[int], picture: Image.Image) -> float:
-    """The words' joint log-probability with another first picture."""
-    prompt = with_picture(subject.prompt, picture)
-    trace = take_trace(subject.vlm, prompt, subject.answer_ids, Want(attention=False))
-    return sum(trace.tokens[k].logprob for k in words)
+@without_gradients
+def logprobs_of(subject: Subject, words: Sequence[int], pictures: Sequence[Image.Image]) -> np.ndarray:
+    """The words' joint log-probability with each of other first pictures of the same size, all else equal. float [N]."""
+    others = [Subject(subject.vlm, with_picture(subject.prompt, picture), subject.answer_ids) for picture in pictures]
+    if subject.vlm.fast.features:
+        return subject.said(words, torch.stack([other.features for other in others])).numpy()
+    traces = [other.trace(Want(attention=False)) for other in others]
+    return np.array([sum(trace.tokens[k].logprob for k in words) for trace in traces])
 
 
 def with_picture(prompt: Prompt, picture: Image.Image) -> Prompt:

@@ -28,7 +28,7 @@ from .curves import COARSE, curves
 from .localisation import box_means, evenness, share, target
 from .map_set import maps_of
 from .randomised import random_decoder
-from .replacing import blurred, logprob_of, with_picture
+from .replacing import blurred, logprobs_of, with_picture
 
 CASES, SLOW_CASES, REPEATED, BLURRED, ABSENT = 16, 3, 2, 6, 10
 NOISE_LEVELS = 16
@@ -107,12 +107,12 @@ def erased(core: Core, checkpoint: Checkpoint, found: Sequence[Mapped]) -> ByMet
         scene = one.asked.case.scene
         assert scene is not None
 
-        def work(subject: Subject, run: Run, one: Mapped = one, scene: Scene = scene) -> list[float]:
+        def work(subject: Subject, run: Run, one: Mapped = one, scene: Scene = scene) -> np.ndarray:
             pictures = [draw(erase(scene, i).after, SIZE_PX) for i in range(len(scene.things))]
-            return [logprob_of(subject, one.asked.words, picture) for picture in pictures]
+            return logprobs_of(subject, one.asked.words, pictures)
 
         kept = core.examined(checkpoint, one.asked.prompt, one.asked.answer_ids, work)
-        effects = np.log(max(one.asked.with_picture, 1e-12)) - np.array(kept)
+        effects = np.log(max(one.asked.with_picture, 1e-12)) - kept
         cells = one.target.grid.cells()[one.target.cells]
         covers = [box_means(mask.astype(np.float64), cells) for mask in masks(scene, SIZE_PX)]
         for slug, scores in one.maps.items():

@@ -31,7 +31,7 @@ from studies.maps.curves import Curves, best, curves, order
 from studies.maps.localisation import box_means, evenness, located, target
 from studies.maps.map_set import baselines, maps_of
 from studies.maps.randomised import random_decoder
-from studies.maps.replacing import blurred, logprob_of, token_mean, with_picture
+from studies.maps.replacing import blurred, logprobs_of, token_mean, with_picture
 from studies.maps.sanity import absent_cases
 from studies.maps.standings import RULE, agreement, default, halves, standings
 from studies.metrics import Figure, auroc, paired, ranks, spearman
@@ -409,7 +409,15 @@ class TestOnTheBuiltIn:
         subject, swapped = Subject(tiny, case.prompt, case.answer_ids), ask(case.case.question, other)
         assert with_picture(case.prompt, other.image).images[0].image == other.image
         direct = Subject(tiny, swapped, case.answer_ids).trace().tokens
-        assert logprob_of(subject, case.words, other.image) == pytest.approx(sum(direct[k].logprob for k in case.words), abs=1e-4)
+        wanted = [sum(tokens[k].logprob for k in case.words) for tokens in (direct, subject.trace().tokens)]
+        pictures = [other.image, case.case.picture.image]
+        assert wanted[0] != pytest.approx(wanted[1], abs=1e-2)
+        assert logprobs_of(subject, case.words, pictures) == pytest.approx(wanted, abs=1e-4)
+        tiny.fast.features = False
+        try:
+            assert logprobs_of(subject, case.words, pictures) == pytest.approx(wanted, abs=1e-4)
+        finally:
+            tiny.fast.features = True
 
     def test_a_random_decoder_is_put_back(self, tiny: VisionLanguageModel, case: Any) -> None:
         model = tiny.parts.model
