@@ -35,7 +35,7 @@ class SharedRows:
 
     def __init__(self, vlm: VisionLanguageModel) -> None:
         self._vlm = vlm
-        self._cache = vlm.new_cache()
+        self._cache: Any = vlm.new_cache()
         self._embeds: torch.Tensor | None = None
 
     @property

@@ -82,7 +82,7 @@ class Subject:
         """What is held for it: traces, inputs, features."""
         held = [self.__dict__[name] for name in ("features", "outputs") if name in self.__dict__]
         inputs = [self.inputs.tensors] if "inputs" in self.__dict__ else []
-        kept = [*self._traces.values(), *self._held.values(), self._shared]
+        kept: list[Trace | _Held | SharedRows] = [*self._traces.values(), *self._held.values(), self._shared]
         return sum(one.size_bytes for one in kept) + size_bytes([*held, *inputs])
 
     def once(self, kind: str, key: Hashable, make: Callable[[], T], size: Callable[[T], int]) -> T:

@@ -8,6 +8,7 @@ number of rows it meets, so it gets whole blocks, and MKL what is left over.
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 from ..late import torch
 
@@ -41,12 +42,12 @@ def quick_linear() -> type[torch.nn.Linear]:
         """The product with a gradient for its rows alone."""
 
         @staticmethod
-        def forward(ctx, rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        def forward(ctx: Any, rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
             ctx.weight = weight
             return product(rows, weight, bias)
 
         @staticmethod
-        def backward(ctx, grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
             return product(grad.contiguous(), ctx.weight.t().contiguous(), None), None, None
 
     class QuickLinear(torch.nn.Linear):
