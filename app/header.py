@@ -187,7 +187,15 @@ class Header:
             "items": items,
             "badges": [_badge(need, status) for need in BADGES] if status else [],
             "place": f"on {status.device}" if status else "",
-            "limits": BUILTIN_LIMITS if wanted in self.bench.builtin else status.limits if status else "",
+            "limits": " ".join(
+                filter(
+                    None,
+                    (
+                        BUILTIN_LIMITS if wanted in self.bench.builtin else status.limits if status else "",
+                        *(status.warnings if status else ()),
+                    ),
+                )
+            ),
             "progress": progress,
             "starting": {"text": f"Loading {chosen}: {_lower(step.text)}", "share": step.share} if step is not None else None,
             "error": error,
@@ -217,6 +225,7 @@ class Header:
                     "device": status.device if status else None,
                     "dtype": status.dtype if status else None,
                     "context_tokens": status.context_tokens if status else None,
+                    "warnings": list(status.warnings) if status else [],
                 }
             )
         return found
@@ -282,6 +291,7 @@ def _details(status: Any) -> str:
         f"{status.family}, {status.parameters / 1e6:,.1f} M parameters, {status.dtype} on {status.device}",
         f"{size_text(status)} with its caches; {status.context_tokens or 'unknown'} tokens of context",
         f"Gives {can}" if can else "",
+        *status.warnings,
         *status.notes,
     ]
     return "\n".join(line for line in lines if line)

@@ -9,7 +9,7 @@ from .geometry.grid import ImageGrid
 
 T = TypeVar("T")
 
-Reason = Literal["end", "length", "stopped"]
+Reason = Literal["end", "length", "stopped", "not_finite"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,9 @@ class Token:
 class Finished:
     """The answer is complete, or was stopped. `text` is all of it, what it was made to begin with included.
 
-    `new_tokens` counts what the model chose, `decode_ms` is the time from its first to its last token.
+    `new_tokens` counts what the model chose, `decode_ms` is the time from its first to its last token. `reason` is
+    "not_finite" where the scores of the next token were no numbers to choose by. `warnings` are sentences on why the answer
+    is not to be believed: parts of the checkpoint that were made new, numbers that are not finite.
     """
 
     run_id: str
@@ -100,6 +102,7 @@ class Finished:
     reason: Reason
     new_tokens: int
     decode_ms: float
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

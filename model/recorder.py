@@ -45,6 +45,8 @@ class CallEnd:
     queued_ms: float | None = None
     prefill_ms: float | None = None
     decode_ms: float | None = None
+    warnings: tuple[str, ...] = ()
+    """Why the answer is not to be believed, as `model.events.Finished` has it."""
 
 
 @dataclass(frozen=True)

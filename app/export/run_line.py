@@ -74,6 +74,7 @@ def _run(line: Fields) -> dict[str, Any]:
         "tokens": rows.to_json(_tokens(line)),
         "started_at": line.time("started_at"),
         "versions": rows.to_json({name: str(value) for name, value in line.object("versions").items()}),
+        "warnings": _warnings(line),
         **{name: line.count(name) for name in _COUNTS},
         **{name: line.number(name) for name in _TIMES},
         **unfinished,
@@ -139,6 +140,14 @@ def _artifacts(line: Fields) -> tuple[dict[str, Any], ...]:
     if len(found) > MOST_OF_A_RUN or len({(one["kind"], one["name"]) for one in found}) < len(found):
         raise line.wrong("artifacts", f"at most {MOST_OF_A_RUN} things, each of its own name")
     return tuple(found)
+
+
+def _warnings(line: Fields) -> str | None:
+    """Sentences on why the answer is not to be believed. Exports of older versions have none."""
+    found = line.items("warnings")
+    if not all(isinstance(one, str) for one in found):
+        raise line.wrong("warnings", "a list of sentences")
+    return rows.to_json(found) if found else None
 
 
 def _token_ids(line: Fields) -> list[int]:

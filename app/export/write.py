@@ -178,6 +178,7 @@ def _run(
         "boxes": [{**box, "image_id": images[box["image_id"]]["file"] if box["image_id"] else None} for box in boxes],
         "artifacts": list(artifacts),
         "versions": json.loads(row["versions"] or "{}"),
+        "warnings": json.loads(row["warnings"] or "[]"),
     }
 
 

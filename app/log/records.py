@@ -137,5 +137,6 @@ def ended(end: CallEnd) -> EndRecord:
                "prompt_tokens": end.prompt_tokens, "reused_tokens": end.reused_tokens, "visual_tokens": end.visual_tokens,
                "cached_images": end.cached_images, "new_tokens": sum(not token.given for token in end.tokens),
                "queued_ms": end.queued_ms, "prefill_ms": end.prefill_ms, "decode_ms": end.decode_ms,
-               "tokens": rows.to_json(rows.token_rows(end.tokens))}  # fmt: skip
+               "tokens": rows.to_json(rows.token_rows(end.tokens)),
+               "warnings": rows.to_json(end.warnings) if end.warnings else None}  # fmt: skip
     return EndRecord(end.run_id, answer, changes)

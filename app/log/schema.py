@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
+from .search_index import INDEXED, SEARCHED, UNINDEXED
+
 migrations = Migrations("fovea")
 
 
@@ -218,18 +220,18 @@ def m009_search_in_time_order(db: Database) -> None:
             id INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE REFERENCES runs(id), question TEXT, answer TEXT, facets TEXT)""",
     )
     for (run,) in db.execute("SELECT id FROM runs ORDER BY started_at, rowid").fetchall():
-        db.execute(_SEARCHED.format(run="?"), [run])
+        db.execute(SEARCHED.format(run="?"), [run])
     _run(
         db,
         """CREATE VIRTUAL TABLE run_search_fts USING fts5 (question, answer, facets, content = 'run_search',
             content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2', prefix = '1 2 3 4')""",
         "INSERT INTO run_search_fts (run_search_fts) VALUES ('rebuild')",
-        f"CREATE TRIGGER run_search_come AFTER INSERT ON run_search BEGIN {_INDEXED}; END",
-        f"CREATE TRIGGER run_search_go AFTER DELETE ON run_search BEGIN {_UNINDEXED}; END",
-        f"CREATE TRIGGER runs_searched AFTER INSERT ON runs BEGIN {_SEARCHED.format(run='new.id')}; END",
+        f"CREATE TRIGGER run_search_come AFTER INSERT ON run_search BEGIN {INDEXED}; END",
+        f"CREATE TRIGGER run_search_go AFTER DELETE ON run_search BEGIN {UNINDEXED}; END",
+        f"CREATE TRIGGER runs_searched AFTER INSERT ON runs BEGIN {SEARCHED.format(run='new.id')}; END",
         f"""CREATE TRIGGER runs_searched_anew AFTER UPDATE OF status, prompt_id, answer_id, panel, checkpoint_id, session_id,
             group_id, started_at ON runs BEGIN
-            DELETE FROM run_search WHERE run_id = new.id; {_SEARCHED.format(run="new.id")}; END""",
+            DELETE FROM run_search WHERE run_id = new.id; {SEARCHED.format(run="new.id")}; END""",
         "CREATE TRIGGER runs_unsearched BEFORE DELETE ON runs BEGIN DELETE FROM run_search WHERE run_id = old.id; END",
         # Whoever says a run's status again has it searched anew.
         *(f"""CREATE TRIGGER ratings_{event.lower()} AFTER {event} ON ratings BEGIN
@@ -242,42 +244,14 @@ def m009_search_in_time_order(db: Database) -> None:
     db.execute("CREATE INDEX comparisons_sealed ON comparisons (id) WHERE blind AND revealed_at IS NULL")
 
 
+@migrations()
+def m010_warnings(db: Database) -> None:
+    # An answer may come of a checkpoint whose parts were made new, or end in numbers that are not finite. Whoever reads it
+    # later must know. JSON: a list of sentences, null where there are none.
+    _run(db, "ALTER TABLE runs ADD COLUMN warnings TEXT")
+
+
 _LAST_AT = "coalesce((SELECT max(started_at) FROM runs WHERE session_id = sessions.id), sessions.started_at)"
-
-_KEY = "strftime('%s', {at}) * 1000000 + CAST(substr({at}, 21, 6) AS INTEGER)"
-"""Microseconds since 1970 of a time as the log writes it."""
-_SEALED = "(SELECT {what} FROM comparisons k WHERE k.id = r.group_id AND k.blind AND k.revealed_at IS NULL)"
-_AT = f"coalesce({_SEALED.format(what='k.created_at')}, r.started_at)"
-_SESSION = "coalesce(r.session_id, (SELECT f.session_id FROM runs f WHERE f.id = r.group_id))"
-_RATING = "coalesce((SELECT value FROM ratings t WHERE t.run_id = r.id AND t.rater = 'local'), 0)"
-_FACETS = " || ' ' || ".join(
-    f"hex('{name}=' || coalesce({value}, ''))"
-    for name, value in (
-        ("panel", "r.panel"),
-        ("status", "r.status"),
-        ("session", _SESSION),
-        ("rating", _RATING),
-        ("checkpoint", f"iif({_SEALED.format(what='1')}, '', c.name)"),
-        ("checkpoint", f"iif({_SEALED.format(what='1')}, '', c.id)"),
-    )
-)
-"""What a search can be narrowed to, as words of hexadecimal digits: letters and digits alone, whatever they say.
-
-The checkpoint of a run of a sealed comparison is not among them.
-"""
-_SEARCHED = f"""INSERT INTO run_search (id, run_id, question, answer, facets)
-    SELECT iif(EXISTS (SELECT 1 FROM run_search WHERE id = key),
-            (SELECT max(id) + 1 FROM run_search WHERE id >= key AND id < key + 1000000), key),
-        run, question, answer, facets
-    FROM (SELECT {_KEY.format(at="at")} AS key, * FROM (SELECT {_AT} AS at, r.id AS run, coalesce(q.text, '') AS question,
-            coalesce(a.text, '') AS answer, {_FACETS} AS facets
-        FROM runs r LEFT JOIN checkpoints c ON c.id = r.checkpoint_id
-        LEFT JOIN messages q ON q.id = r.prompt_id LEFT JOIN messages a ON a.id = r.answer_id WHERE r.id = {{run}}))"""
-"""A run made searchable. Its place is its time in microseconds, or the next free one where others began with it."""
-_INDEXED = """INSERT INTO run_search_fts (rowid, question, answer, facets)
-    VALUES (new.id, new.question, new.answer, new.facets)"""
-_UNINDEXED = """INSERT INTO run_search_fts (run_search_fts, rowid, question, answer, facets)
-    VALUES ('delete', old.id, old.question, old.answer, old.facets)"""
 
 
 def _count(db: Database, table: str, total: str, amount: str, when: str) -> None:

@@ -68,6 +68,7 @@ class TurnLog(LogPart):
             decode_ms=more["decode_ms"],
             siblings=tuple(turn["id"] for turn in self.store.read(_SIBLINGS, [run_id])) or (run_id,),
             versions=versions,
+            warnings=tuple(json.loads(more["warnings"] or "[]")),
             notes=notes,
         )
 

@@ -12,7 +12,7 @@ from ..families.base import Inputs
 from ..late import torch, transformers
 from ..options import Options
 from ..prompt import Prompt
-from .hooks import Chooser, Interrupted, Teller, TokenChoice, end_tokens, interruptible
+from .hooks import Chooser, Interrupted, NotFinite, Teller, TokenChoice, end_tokens, interruptible
 from .prefix_cache import Kept, cut, held, reusable, shared_prefix, token_names, whole_tokens
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class Answering:
         self.prompt_tokens = 0
         self.first: TokenChoice | None = None
         """The choice of the first token, an end of the answer included, once it is made."""
+        self.finite = True
+        """Whether all scores were numbers."""
 
     def go(self) -> None:
         """Emit Encoded, Prefilled, Token... and Finished. A stop before the first of these leaves Finished alone."""
@@ -66,16 +68,19 @@ class Answering:
             self.options, step, vlm.parts.device, lambda: self._prefilled(reused, teller, () if forced else given), forced
         )
         teller = Teller(chooser, vlm.pieces, end_tokens(vlm.parts.model), self.stop, self.emit)
-        interrupted = False
+        interrupted = finite = False
         try:
             vlm.parts.model.generate(**self._read(inputs, reused), **self._settings(inputs, cache, chooser, teller))
+            finite = True
         except Interrupted:
-            interrupted = True
-        self.first = chooser.first
-        if cache is not None:
+            interrupted = finite = True
+        except NotFinite:
+            self.vlm.conversations.drop(self.conversation)  # keys and values are no numbers either
+        self.first, self.finite = chooser.first, finite
+        if cache is not None and finite:
             self._keep(names + teller.ids[len(given) - len(forced) :], cache, interrupted)
         stopped = interrupted or (self.stop.is_set() and not teller.ended)
-        reason: Reason = "end" if teller.ended else "stopped" if stopped else "length"
+        reason: Reason = "not_finite" if not finite else "end" if teller.ended else "stopped" if stopped else "length"
         self._finish(self.prompt.answer_prefix + teller.text, reason, teller.chosen, teller.last_at)
 
     def _start(self, inputs: Inputs, names: list[Any]) -> tuple[transformers.DynamicCache | None, int]:
@@ -133,4 +138,11 @@ class Answering:
         teller.give(given)
 
     def _finish(self, text: str, reason: Reason, count: int, last_at: float) -> None:
-        self.emit(Finished(self.run_id, text, reason, count, (last_at - self.first_at) * 1e3 if count else 0.0))
+        warnings = self.vlm.parts.warnings
+        if reason == "not_finite":
+            warnings = (
+                *warnings,
+                f"The answer ends where the scores of the next token are not finite. {self.vlm.cure_of_overflow}",
+            )
+        decode_ms = (last_at - self.first_at) * 1e3 if count else 0.0
+        self.emit(Finished(self.run_id, text, reason, count, decode_ms, warnings))

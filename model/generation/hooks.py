@@ -26,6 +26,10 @@ class Interrupted(Exception):
     """The run was stopped inside a forward pass. Not an error."""
 
 
+class NotFinite(Exception):
+    """The scores of the next token are not numbers to choose by."""
+
+
 @dataclass(frozen=True)
 class TokenChoice:
     """The token of one step and how likely it was."""
@@ -41,7 +45,8 @@ class Chooser:
 
     `scores` arrive after the checkpoint's own processors (a repetition penalty, say), before any
     temperature. Log-probabilities are of that distribution, in float32. The first tokens are those
-    `forced`, whatever the scores; how likely they were is recorded all the same.
+    `forced`, whatever the scores; how likely they were is recorded all the same. Raises NotFinite where one of the scores is
+    NaN or without bound, or all are minus infinity.
     """
 
     def __init__(
@@ -57,6 +62,8 @@ class Chooser:
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         if self.first is None:
             self._begin()
+        if not bool(torch.isfinite(scores[0].amax())):  # NaN wins a maximum
+            raise NotFinite
         logprobs = torch.log_softmax(scores[0].float(), -1)
         token, given = self._choose(input_ids, scores), self._made < len(self.forced)
         self._made += 1

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from .. import pictures
-from ..errors import CheckpointError, PromptError, Unsupported, WorkbenchError
+from ..errors import BrokenCheckpoint, CheckpointError, PromptError, Unsupported, WorkbenchError
 from ..memory import is_out_of_memory
 from ..options import Options
 from ..prompt import Message, Prompt, ask
@@ -181,6 +181,11 @@ class _Test:
             conversation=conversation,
         )  # fmt: skip
         run.go()
+        if not run.finite:
+            raise BrokenCheckpoint(
+                f"{self.vlm.checkpoint.name} gives scores that are not finite for a question about a picture. "
+                f"{self.vlm.cure_of_overflow}"
+            )
         assert run.first is not None, "nobody stops a self-test"
         self.tokens = max(self.tokens, run.prompt_tokens)
         return dict(run.first.top)

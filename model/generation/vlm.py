@@ -102,6 +102,13 @@ class VisionLanguageModel:
         """Names these weights in shared caches."""
         return f"{self.checkpoint.id}:{self.weights}:{self.parts.dtype}"
 
+    @property
+    def cure_of_overflow(self) -> str:
+        """What helps where this checkpoint gives numbers that are not finite."""
+        if str(self.parts.dtype) == "torch.float16":
+            return "float16 is too small for this checkpoint: write :bfloat16 or :float32 behind its name."
+        return "Its weights hold such numbers, or it overflows: take another checkpoint, or its files from another place."
+
     def prepare(self, prompt: Prompt, room: int = 1) -> Inputs:
         """The prompt as tensors. Raises PromptError where it and `room` more tokens do not fit the context."""
         self.used_at = time.monotonic()

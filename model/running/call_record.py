@@ -99,5 +99,13 @@ class CallRecord:
                     end = replace(end, prompt_tokens=event.prompt_tokens, reused_tokens=event.reused_tokens, prefill_ms=event.ms)
                 case Finished():
                     said: Status = "stopped" if event.reason == "stopped" else "done"
-                    end = replace(end, status=said, text=event.text, reason=event.reason, decode_ms=event.decode_ms, error=None)
+                    end = replace(
+                        end,
+                        status=said,
+                        text=event.text,
+                        reason=event.reason,
+                        decode_ms=event.decode_ms,
+                        error=None,
+                        warnings=event.warnings,
+                    )
         return end

@@ -31,7 +31,10 @@ DIGEST_BYTES = 2 * 10**9
 
 @dataclass(frozen=True)
 class CheckpointStatus:
-    """What a checkpoint in memory is: for pickers, badges and logs. `family` is the family's title."""
+    """What a checkpoint in memory is: for pickers, badges and logs. `family` is the family's title.
+
+    `notes` say which short cuts are not used, `warnings` why its answers are not to be believed.
+    """
 
     checkpoint: Checkpoint
     family: str
@@ -43,6 +46,7 @@ class CheckpointStatus:
     size_bytes: int
     cache_bytes: int
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
     context_tokens: int | None
     weights: str
 
@@ -246,5 +250,5 @@ def _status_of(vlm: VisionLanguageModel) -> CheckpointStatus:
     return CheckpointStatus(
         vlm.checkpoint, vlm.family.title, vlm.family.capabilities, vlm.family.limits, str(vlm.parts.device),
         str(vlm.parts.dtype).removeprefix("torch."), vlm.parameters, vlm.size_bytes, vlm.conversations.used_bytes,
-        (*vlm.parts.warnings, *map(str, vlm.fast.notes)), vlm.context_tokens, vlm.weights,
+        tuple(map(str, vlm.fast.notes)), vlm.parts.warnings, vlm.context_tokens, vlm.weights,
     )  # fmt: skip

@@ -72,7 +72,8 @@ class RunRecord:
 
     `weights` is the sha256 of the weights it was computed with, empty where unknown. `siblings` are the ids of
     the turns at the same point of the conversation, itself included, in time order. `versions` are the packages
-    it ran with. Where `notes` is not empty, `prompt` lacks pictures and is not what was asked.
+    it ran with. Where `notes` is not empty, `prompt` lacks pictures and is not what was asked. `warnings`
+    say why the answer is not to be believed.
     """
 
     row: RunRow
@@ -90,6 +91,7 @@ class RunRecord:
     siblings: tuple[str, ...]
     versions: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

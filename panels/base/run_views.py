@@ -104,7 +104,7 @@ def detail_view(
         "answer": row.answer,
         "state": row.status,
         "error": row.error,
-        "notes": list(record.notes),
+        "notes": [*record.notes, *record.warnings],
         "truth": truth(record.prompt),
         "facts": facts,
         "replay": replay,

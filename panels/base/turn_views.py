@@ -50,6 +50,7 @@ def turn_view(record: Any, urls: PictureUrls) -> dict[str, Any]:
         "question": asked.text,
         "images": image_views(asked.images, urls),
         "notes": list(record.notes),
+        "warnings": list(record.warnings),
         "answer": row.answer,
         "status": row.status,
         "error": row.error if row.status == "failed" else "",

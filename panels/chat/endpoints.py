@@ -128,6 +128,7 @@ def _view(asked: Asked, progress: Progress) -> dict[str, Any]:
     if progress.done and progress.finished:
         found |= {
             "reason": progress.finished.reason,
+            "notes": [*asked.notes, *progress.finished.warnings],
             "new_tokens": progress.finished.new_tokens,
             "decode_ms": progress.finished.decode_ms,
             "tokens": [[t.id, t.logprob, t.text] for t in progress.tokens],

@@ -31,6 +31,7 @@ class Answer:
     first_token_ms: float | None = None
     tokens_per_s: float | None = None
     spent: Spent | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
@@ -46,6 +47,7 @@ def answer_of(i: int, one: Heard) -> Answer:
         progress.encoded.visual_tokens if progress.encoded else None,
         progress.prefilled.prompt_tokens if progress.prefilled else None,
         spent.first_token_ms if spent else None, spent.tokens_per_s if spent else None, spent,
+        progress.finished.warnings if progress.finished else (),
     )  # fmt: skip
 
 
@@ -65,6 +67,6 @@ def logged_answer(bench: Bench, i: int, side: Any) -> tuple[Answer, Prompt | Non
     found = Answer(
         LETTERS[i], side.label, side.run, row.answer, record.tokens, record.reason, row.error if row.status == "failed" else "",
         row.visual_tokens, row.prompt_tokens, spent.first_token_ms if spent else record.prefill_ms,
-        spent.tokens_per_s if spent else rate, spent,
+        spent.tokens_per_s if spent else rate, spent, record.warnings,
     )  # fmt: skip
     return found, record.prompt

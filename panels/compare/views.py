@@ -33,6 +33,9 @@ from .requests import Asking, setting_of
 from .run import Heard, veiled, veiled_stage
 from .saved import kept_pairs
 
+ENDED = {"stopped": "Stopped here.", "length": "Cut off at the length limit."}
+"""What is said below an answer, by why it ended."""
+
 
 @dataclass(frozen=True)
 class PairReply:
@@ -96,7 +99,7 @@ def whole_view(
 
 def column_view(one: Answer) -> dict[str, Any]:
     """One answer with what it took."""
-    note = {"stopped": "Stopped here.", "length": "Cut off at the length limit."}.get(one.reason or "", "")
+    note = " ".join(filter(None, (ENDED.get(one.reason or "", ""), *one.warnings)))
     return {
         "letter": one.letter, "name": one.label, "text": one.text, "stage": note, "error": one.error, "done": True,
         "run": one.run,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from model.internals.tower import tower_attention, tower_heads
 from model.progress import Run
 from model.prompt import ImagePart, picture_names
 
+from ..base.maps.heat import marked
 from ..base.maps.overlay import unpacked
 from ..base.maps.source_picture import Brought, brought
 from ..base.requests import within
@@ -126,6 +127,7 @@ def made(subject: Subject, run: Run, of: MapOf, other: Prompt | None = None, bac
         case LensMap():
             scores = Scores(np.zeros(0, np.float32), "probability", False, "the likeliest words at each depth")
     words = lens_words(subject, chosen(of.tokens, subject)) if isinstance(of, LensMap) else []
+    scores = replace(scores, note=marked(subject, scores.note))
     return Made(of, _title(subject, of), scores, placed(subject), words)
 
 

@@ -21,7 +21,7 @@ TABLES = {
     "message_images": "message_id position image_id",
     "runs": "id session_id checkpoint_id panel group_id prompt_id answer_id answer_prefix answer_tokens status error options "
     "finish_reason prompt_tokens visual_tokens new_tokens queued_ms prefill_ms decode_ms tokens started_at versions "
-    "parent_run_id reused_tokens cached_images pid host",
+    "parent_run_id reused_tokens cached_images pid host warnings",
     "boxes": "run_id position image_id label x0 y0 x1 y1 score said",
     "artifacts": "run_id kind name id media_type size_bytes meta",
     "ratings": "run_id rater value note rated_at",

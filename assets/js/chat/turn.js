@@ -51,8 +51,9 @@ export class Turn {
 
   /** What is said below an answer. */
   #after() {
-    const { error, status, reason, truth } = this.turn,
+    const { error, status, reason, truth, warnings } = this.turn,
       after = [];
+    for (const warning of warnings) after.push(make('div', 'fv-error', warning));
     if (error) after.push(make('div', 'fv-error', error));
     if (status === 'stopped') after.push(make('div', 'fv-quiet', 'Stopped here.'));
     if (reason === 'length') after.push(make('div', 'fv-quiet', 'Cut off at the length limit. Raise it in the settings.'));

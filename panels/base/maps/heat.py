@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Literal
 
@@ -78,7 +79,13 @@ class OfMethod(Chosen):
 
 def heat_by(subject: Subject, run: Run, slug: str, words: tuple[int, ...], choice: Choice) -> Heat:
     """A method's map. On the model thread."""
-    return heat_methods[slug](subject, words, choice, run)
+    found = heat_methods[slug](subject, words, choice, run)
+    return replace(found, note=marked(subject, found.note))
+
+
+def marked(subject: Subject, note: str) -> str:
+    """A map's note, and why nothing of its checkpoint is to be believed, where that is so."""
+    return ", ".join(filter(None, (note, *subject.vlm.parts.warnings)))
 
 
 def heat_of(

@@ -220,7 +220,7 @@ def test_a_head_is_tied_where_any_config_says_so(name: str, copy: Callable[..., 
     (status,) = core.loaded()
     model = core.vlm(status.checkpoint).parts.model
     assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
-    assert not any("Not in its files" in note for note in status.notes)
+    assert not any("Not in its files" in note for note in status.warnings)
     assert answer(folder) == answer(oracle)
 
 
@@ -229,7 +229,7 @@ def test_a_norm_that_is_missing_is_said(copy: Callable[..., Path]) -> None:
     weights(folder, without("layers.1.input_layernorm"))
     core = Core()
     list(core.load(parse_spec(str(folder))))
-    assert "input_layernorm.weight" in core.loaded()[0].notes[0]
+    assert "input_layernorm.weight" in core.loaded()[0].warnings[0]
 
 
 def test_an_adapter_beside_whole_weights_is_said(copy: Callable[..., Path]) -> None:
@@ -237,7 +237,7 @@ def test_an_adapter_beside_whole_weights_is_said(copy: Callable[..., Path]) -> N
     settings(folder, "adapter_config.json", peft_type="LORA", base_model_name_or_path="someone/base")
     core = Core()
     list(core.load(parse_spec(str(folder))))
-    assert core.loaded()[0].notes[0] == "An adapter lies beside its weights (adapter_config.json) and is not used."
+    assert core.loaded()[0].warnings[0] == "An adapter lies beside its weights (adapter_config.json) and is not used."
 
 
 @pytest.mark.parametrize("wish", [{"_attn_implementation": "flash_attention_2"}, {"attn_implementation": "flash_attention_2"}])

@@ -247,7 +247,7 @@ def test_weights_that_lack_much_are_refused_and_a_little_is_told(copy: Callable[
     core = load(folder)
     (status,) = core.loaded()
     lacking = "1 of its weights (model.multi_modal_projector.linear_1.bias)"
-    assert status.notes == (f"Not in its files, and as in a layer that was never trained: {lacking}.",)
+    assert status.warnings == (f"Not in its files, and as in a layer that was never trained: {lacking}.",)
     rewrite(folder, lambda t: {k: v for k, v in t.items() if "layers.0." not in k})
     with pytest.raises(
         BrokenCheckpoint, match=r"mine lacks \d+ of its weights \(.*layers\.0.* and more\), without which an answer is noise\."
