@@ -21,14 +21,6 @@ from .roles import prefixes
 CUT = ("inputs_embeds", "position_ids", "attention_mask")
 """What a decoder is given for each position and is known how to cut. Plain numbers and `logits_to_keep` name no position."""
 
-STEP = 16
-"""What is left of a sequence to be read is a multiple of so many positions: few shapes, for whose sake code is made and kept."""
-
-
-def aligned(shared: int, length: int) -> int:
-    """The most of `shared` positions that leave a multiple of STEP of the sequence."""
-    return max(0, shared - (shared - length) % STEP)
-
 
 class SharedRows:
     """The beginning of one prompt's copies, as far as the last batches needed it. On the model thread, without gradients."""
@@ -91,7 +83,6 @@ class SharedRows:
             limit = min(length, self._embeds.shape[1])
             differ = (self._embeds[:, :limit] != wanted[:, :limit]).any(-1)[0]
             known = int(differ.int().argmax()) if bool(differ.any()) else limit
-            known = aligned(known, given["inputs_embeds"].shape[1])
         if known == length:
             return
         self._cache = _first(self._cache, known, 1) if known else self._vlm.new_cache()

@@ -22,7 +22,7 @@ from ..late import torch
 from ..memory import size_bytes
 from ..prompt import Prompt
 from ..tap import Cut, Tap, tapped
-from .shared_rows import SharedRows, aligned
+from .shared_rows import SharedRows
 from .trace import Trace, Want, take_trace
 
 T = TypeVar("T")
@@ -186,13 +186,13 @@ class Subject:
         return {**repeated, **kept, "mm_encoder_outputs": {"image": self._as_outputs(features)}}
 
     def _begin_alike(self, features: torch.Tensor, cuts: Sequence[Cut] = ()) -> int:
-        """How many positions before the first at which rows differ, or a cut takes something away, are read once."""
+        """How many positions stand before the first at which rows differ, or at which a cut takes something away."""
         if len(features) == 1 or torch.is_grad_enabled():
             return 0
         changed = (features != features[:1]).any(-1).any(0)
         ends = [self.start - 1, *self.inputs.visual[changed.cpu().numpy()][:1].tolist()]
         ends += [int(cut.queries[cut.queries >= cut.keys.min()].min()) for cut in cuts if (cut.queries >= cut.keys.min()).any()]
-        return aligned(min(ends), len(self.inputs.ids))
+        return min(ends)
 
     def _forward(self, features: torch.Tensor, shared: int) -> torch.Tensor:
         self.vlm.family.forget_prompt(self.vlm.parts)

@@ -19,7 +19,6 @@ from .files import Files
 from .forms import ADAPTER
 from .missing import settle
 from .processors import load_processors
-from .products import quicken
 from .quantised import is_installed, quantized_arguments, stored_as
 
 OVERHEAD = 1.2
@@ -121,7 +120,6 @@ def load_parts(checkpoint: Checkpoint, files: Files, placement: Placement, say: 
     )  # fmt: skip
     _check_image_token(checkpoint, parts)
     parts.control = control_tokens(parts)
-    quicken(parts.model)
     return family_for(files.config), parts
 
 

@@ -12,7 +12,6 @@ from fakes import picture
 
 from model.internals.knockout import text_cut
 from model.internals.roles import decoder_layers, prefixes
-from model.internals.shared_rows import STEP, aligned
 from model.internals.subject import Subject
 from model.prompt import ask
 from model.tap import Cut
@@ -85,15 +84,14 @@ def test_cut_rows_read_together_are_as_likely_as_one_by_one(name: str, bed: Bed)
 @pytest.mark.parametrize("name", PLAIN)
 def test_what_rows_begin_with_is_read_once(name: str, bed: Bed) -> None:
     on = subject(bed, name)
-    first, length = on.count - 1, len(on.inputs.ids)
-    rows, shared = hidden_rows(on, first), aligned(int(on.inputs.visual[first]), length)
-    assert int(on.inputs.visual[first]) - STEP < shared <= int(on.inputs.visual[first])
-    assert (length - shared) % STEP == 0
+    first, length = on.count // 2, len(on.inputs.ids)
+    shared = int(on.inputs.visual[first])
+    rows = hidden_rows(on, first)
     assert positions_read(on, lambda: on.logprobs(rows)) == shared + 4 * (length - shared)
     assert positions_read(on, lambda: on.logprobs(rows)) == 4 * (length - shared), "it was held"
     assert positions_read(on, lambda: on.logprobs(rows, whole=True)) == 4 * length
-    before = aligned(int(on.inputs.visual[first - STEP // 2]), length)
-    assert positions_read(on, lambda: on.logprobs(hidden_rows(on, first - STEP // 2))) == 4 * (length - before), "a part of it"
+    before = hidden_rows(on, first - 3)
+    assert positions_read(on, lambda: on.logprobs(before)) == 4 * (length - int(on.inputs.visual[first - 3]))
 
 
 @pytest.mark.parametrize("name", WHOLE)
