@@ -30,6 +30,8 @@ ONLY_IN_FILES = {
 }
 TABS = frozenset(path.parent.name for path in (ROOT / "panels").glob("*/__init__.py")) - {"base"}
 MODULE_LINES, FUNCTION_LINES = 400, 90
+ANYS = 60
+"""So many times the panels may not say `Any`: what goes between log, page and scripts has types that mypy can check."""
 SCRIPTS = ROOT / "assets" / "js"
 SCRIPT_LINES, SCRIPT_FUNCTION_LINES = 400, 60
 LOWER = ["dom", "drawing"]
@@ -129,6 +131,21 @@ def problems(name: str, source: str) -> list[str]:
     if len(source.splitlines()) >= MODULE_LINES:
         wrong(1, f"has {len(source.splitlines())} lines")
     return found
+
+
+def anys(source: str) -> int:
+    """How often a file says `Any`, imports aside."""
+    return sum(isinstance(node, ast.Name) and node.id == "Any" for node in ast.walk(ast.parse(source)))
+
+
+def test_types_of_panels_say_what_a_value_is() -> None:
+    counted = {name_of(path): anys(path.read_text(encoding="utf-8")) for path in sources() if layer_of(name_of(path)) == "panels"}
+    assert sum(counted.values()) < ANYS, {name: many for name, many in counted.items() if many}
+
+
+def test_any_is_counted_wherever_a_type_stands() -> None:
+    assert anys("from typing import Any\ndef f(x: dict[str, Any]) -> Any:\n    found: list[Any] = []") == 3
+    assert anys("Many = 'Any'  # Any\nAnything = Many") == 0
 
 
 @pytest.mark.parametrize("path", sources(), ids=name_of)

@@ -18,7 +18,7 @@ def numbers() -> dict[str, Number]:
     return {name: number for one in entries for name, number in settings_of(one).items()}
 
 
-def decoder(name: str, values: Mapping[str, Any]) -> Decoder:
+def decoder(name: object, values: Mapping[str, Any]) -> Decoder:
     """The decoder of that name, set to these values; what is missing has its default. Raises OptionsError."""
     if not isinstance(name, str) or name not in decoders:
         raise OptionsError(f"There is no decoder named {str(name)[:40]!r}. Known: {', '.join(decoders)}.")

@@ -33,7 +33,7 @@ class SharedRows:
     @property
     def size_bytes(self) -> int:
         """What is held of it."""
-        return 0 if self._embeds is None else size_bytes([self._embeds, *((x.keys, x.values) for x in self._cache.layers)])
+        return 0 if self._embeds is None else size_bytes([self._embeds, *map(vars, self._cache.layers)])
 
     @contextmanager
     def reading(self, shared: int) -> Iterator[None]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, TypedDict, TypeVar, runtime_checkable
 
 import gradio as gr
 
@@ -28,16 +28,29 @@ log = logging.getLogger(__name__)
 MODEL_QUEUE = "model"
 """Concurrency id of every event that runs a model. They wait in the core, in order; the page shows their place."""
 MODEL_LIMIT = 8
-SILENT: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+class Wiring(TypedDict, total=False):
+    """How an event is wired, in Gradio's words."""
+
+    concurrency_id: str
+    concurrency_limit: int | None
+    show_progress: Literal["hidden"]
+    api_visibility: Literal["private"]
+
+
+SILENT: Wiring = {"show_progress": "hidden", "api_visibility": "private"}
 """How any event of the page is wired: Gradio shows nothing of its progress."""
-QUICK: dict[str, Any] = {"concurrency_limit": None, **SILENT}
+QUICK: Wiring = {"concurrency_limit": None, **SILENT}
 """How an event is wired that only reads or writes the log."""
-MODEL: dict[str, Any] = {
+MODEL: Wiring = {
     "concurrency_id": MODEL_QUEUE,
     "concurrency_limit": MODEL_LIMIT,
     **SILENT,
 }
 """How an event is wired that runs a model."""
+Values = dict[Any, Any]
+"""What a handler is given, and what it changes: values by component."""
 REPEAT_S = 0.4
 LONGEST = 1024
 """Most tokens of an answer that a page offers. A public page may offer fewer."""
@@ -142,7 +155,7 @@ class Bench:
     trouble: Callable[[], str | None]
     export_zip: Callable[[str], str]
     import_zip: Callable[[str], str]
-    answering: list[Any] = field(default_factory=list)
+    answering: list[dict[str, Any]] = field(default_factory=list)
     offered: tuple[Checkpoint, ...] = ()
     share: Callable[[str], None] = lambda run_id: None
     longest: int = LONGEST
@@ -233,7 +246,7 @@ def sent(event: gr.EventData, name: str, kind: type[T]) -> T:
     return value
 
 
-def guarded(steps: Generator[dict[Any, Any]], place: gr.HTML) -> Generator[dict[Any, Any]]:
+def guarded(steps: Generator[Values], place: gr.HTML) -> Generator[Values]:
     """The updates of a handler; what goes wrong becomes a sentence in `place`, and the page stays usable.
 
     A generator that yields nothing would make Gradio empty every output, so then `place` is left as it is.
@@ -257,9 +270,9 @@ class _Recent:
     a question box not emptied, a button not shown.
     """
 
-    steps: list[tuple[float, dict[Any, Any]]] = field(default_factory=list)
+    steps: list[tuple[float, Values]] = field(default_factory=list)
 
-    def with_recent(self, step: dict[Any, Any]) -> dict[Any, Any]:
+    def with_recent(self, step: Values) -> Values:
         now = time.monotonic()
         self.steps = [*((at, old) for at, old in self.steps if now - at < REPEAT_S), (now, step)]
         old = {part: value for _, step in self.steps for part, value in step.items() if not isinstance(part, gr.State)}

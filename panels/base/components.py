@@ -47,7 +47,7 @@ def elements() -> dict[str, Element]:
     return SHARED | {name: element for panel in panels.values() for name, element in panel.elements.items()}
 
 
-def component(name: str, value: Any = None, **settings: Any) -> gr.HTML:
+def component(name: str, value: object = None, **settings: Any) -> gr.HTML:
     """One of our components. Its value is JSON. Gradio finds its events by their quoted names in `js_on_load`."""
     element = elements()[name]
     return gr.HTML(

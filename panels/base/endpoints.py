@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import gradio as gr
 
 from .bench import explained
+from .records import Json
 
 TEXTS = {"type": "array", "items": {"type": "string"}}
 NUMBERS = {"type": "array", "items": {"type": "number"}}
@@ -16,7 +16,7 @@ INTEGERS = {"type": "array", "items": {"type": "integer"}}
 FILES = {"type": "array", "items": {"type": "object", "properties": {"path": {"type": "string"}}}}
 
 
-def json_parameter(label: str, schema: Mapping[str, Any]) -> gr.JSON:
+def json_parameter(label: str, schema: Json) -> gr.JSON:
     """A hidden component whose label becomes a parameter of an endpoint. `schema` is its JSON schema, null aside.
 
     By itself Gradio says that the type is {}, which is no JSON schema: MCP clients then refuse to call the endpoint at all.

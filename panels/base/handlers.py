@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from functools import wraps
-from typing import Any, Protocol
+from typing import Protocol
 
 import gradio as gr
 
-from .bench import Bench, guarded
+from .bench import Bench, Values, guarded
 
-Values = dict[Any, Any]
-"""What a handler is given, and what it changes: values by component."""
 Handler = Callable[..., Iterator[Values]]
 
 

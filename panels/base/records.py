@@ -15,6 +15,8 @@ from model.prompt import Prompt
 
 Json = Mapping[str, object]
 """A JSON object. It may have been imported from anywhere: what is in it must be looked at before it is used."""
+Reply = dict[str, object]
+"""A JSON object of our own making, for a script of the page or a caller of the API."""
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from model import Token
 
 from .components import PictureUrls
 from .maps.saved_maps import SavedMap
+from .records import Reply, RunRecord, RunRow, Session
 from .requests import plain
 from .scenes import truth
 from .turn_views import cut, image_views, last_asked, meter, milliseconds
@@ -17,9 +17,9 @@ from .turn_views import cut, image_views, last_asked, meter, milliseconds
 RATED = {1: "rated good", -1: "rated bad"}
 
 
-def run_lines(rows: Iterable[Any], sessions: Mapping[str, Any]) -> list[dict[str, Any]]:
+def run_lines(rows: Iterable[RunRow], sessions: Mapping[str, Session]) -> list[Reply]:
     """Runs as the list takes them: under a heading where another session begins."""
-    lines: list[dict[str, Any]] = []
+    lines: list[Reply] = []
     last = None
     for row in rows:
         line = run_line(row)
@@ -30,14 +30,14 @@ def run_lines(rows: Iterable[Any], sessions: Mapping[str, Any]) -> list[dict[str
     return lines
 
 
-def _heading(row: Any, session: Any | None) -> str:
+def _heading(row: RunRow, session: Session | None) -> str:
     if session is None:
         return "Replays and calls without a session" if not row.session else "A session"
     many = "1 turn" if session.runs == 1 else f"{session.runs} turns"
     return f"{session.name or cut(session.question, 60) or 'Without a name'} ({many})"
 
 
-def run_line(row: Any) -> dict[str, Any]:
+def run_line(row: RunRow) -> Reply:
     """A run as a line of the list, as `runs.js` takes it."""
     facts = [local_time(row.started_at), row.checkpoint, row.panel]
     if row.new_tokens is not None:
@@ -60,7 +60,7 @@ def local_time(stamp: str) -> str:
     return datetime.fromisoformat(stamp).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
-def compared(record: Any, second: Iterable[Token], answer: str) -> dict[str, Any]:
+def compared(record: RunRecord, second: Iterable[Token], answer: str) -> Reply:
     """The first answer's tokens beside the replay's, from the first that differs marked."""
     first, again = list(record.tokens), list(second)
     pairs = []
@@ -79,9 +79,7 @@ def compared(record: Any, second: Iterable[Token], answer: str) -> dict[str, Any
     return {"same": differing is None or stopped, "text": text, "tokens": pairs, "answer": answer}
 
 
-def detail_view(
-    record: Any, urls: PictureUrls, replay: dict[str, Any] | None = None, maps: Sequence[SavedMap] = ()
-) -> dict[str, Any]:
+def detail_view(record: RunRecord, urls: PictureUrls, replay: Reply | None = None, maps: Sequence[SavedMap] = ()) -> Reply:
     """One run in full, as `detail.js` takes it. `maps` are those kept of it."""
     row, options = record.row, record.options
     facts = [

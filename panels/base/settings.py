@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeGuard
 
 from model import Options
 from model.decoders import decoder as decoder_of
@@ -15,8 +14,13 @@ from model.decoders.plain import Plain
 from model.errors import OptionsError
 
 from .bench import LONGEST
+from .records import Json
 
 MAX_SYSTEM_CHARACTERS = 8000
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    return type(value) in (int, float)
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,8 @@ class Range:
     default: float
     whole: bool = False
 
-    def holds(self, value: Any) -> bool:
-        return type(value) in (int, float) and math.isfinite(value) and self.low <= value <= self.high
+    def holds(self, value: object) -> bool:
+        return is_number(value) and math.isfinite(value) and self.low <= value <= self.high
 
 
 RANGES = {
@@ -39,7 +43,7 @@ RANGES = {
 """Numbers that every decoder takes. Those of one alone are `decoders.numbers`."""
 
 
-def decoder(values: Mapping[str, Any]) -> Decoder:
+def decoder(values: Json) -> Decoder:
     """The decoder that values name, set with those of its numbers that are there. Raises OptionsError."""
     name = values.get("decoder") or Plain.slug
     own = settings_of(decoders[name]) if isinstance(name, str) and name in decoders else {}
@@ -47,7 +51,7 @@ def decoder(values: Mapping[str, Any]) -> Decoder:
     return decoder_of(name, {field: float(value) if type(value) is int else value for field, value in given.items()})
 
 
-def options(values: Mapping[str, Any]) -> Options:
+def options(values: Json) -> Options:
     """Decoding options from values as anybody may send them; a missing one has its default. Raises OptionsError."""
     found = {name: number(name, values.get(name), wanted) for name, wanted in RANGES.items()}
     return Options(int(found["length"]), decoder(values), int(found["seed"]))
@@ -58,28 +62,28 @@ def slid(wanted: Number) -> Range:
     return Range(0 if wanted.or_zero else wanted.low, wanted.high if wanted.most is None else wanted.most, wanted.default)
 
 
-def number(name: str, value: Any, wanted: Range) -> float:
+def number(name: str, value: object, wanted: Range) -> float:
     """The number in a value, the default where it is None. Raises OptionsError for what is no number. Ranges are the core's."""
     if value is None:
         return wanted.default
     title = name.replace("_", " ").capitalize()
-    if type(value) not in (int, float) or not math.isfinite(value):
+    if not is_number(value) or not math.isfinite(value):
         raise OptionsError(f"{title} is {str(value)[:40]!r}. Choose a number.")
     if wanted.whole and value != int(value):
         raise OptionsError(f"{title} is {value!r}. Choose a whole number.")
     return value
 
 
-def kept(settings: Mapping[str, Any], longest: int = LONGEST) -> dict[str, Any]:
+def kept(settings: Json, longest: int = LONGEST) -> dict[str, object]:
     """Those of a session's settings that the page can show. A session may have been imported from anywhere.
 
     A length above `longest` is brought down to it.
     """
     ranges = {**{name: slid(one) for name, one in numbers().items()}, **RANGES}
-    found: dict[str, Any] = {name: settings[name] for name, wanted in ranges.items() if wanted.holds(settings.get(name))}
+    found: dict[str, object] = {name: settings[name] for name, wanted in ranges.items() if wanted.holds(settings.get(name))}
     if isinstance(chosen := settings.get("decoder"), str) and chosen in decoders:
         found["decoder"] = chosen
-    if "length" in found:
-        found["length"] = min(found["length"], longest)
+    if is_number(length := found.get("length")):
+        found["length"] = min(length, longest)
     system = settings.get("system")
     return found | ({"system": system[:MAX_SYSTEM_CHARACTERS]} if isinstance(system, str) else {})

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from model import (
     Checkpoint,
@@ -24,10 +23,12 @@ from model import (
     open_picture,
 )
 from model.errors import PictureError, PromptError
+from model.events import Event
 from model.prompt import ImagePart
 from model.recorder import new_id
 
 from .bench import Bench, SessionState, explained
+from .settings import is_number
 from .turn_views import conversation, milliseconds, whole
 
 UPDATE_S = 0.1
@@ -67,7 +68,7 @@ class Progress:
     prefilled: Prefilled | None = None
 
 
-def read_pictures(files: Sequence[Any]) -> tuple[list[ImagePart], list[str]]:
+def read_pictures(files: Sequence[object]) -> tuple[list[ImagePart], list[str]]:
     """Uploaded files as pictures, and what had to be said about them. Raises PictureError, PromptError."""
     if len(files) > MAX_PICTURES:
         raise PromptError(f"{len(files)} pictures were attached; a turn takes at most {MAX_PICTURES}. Remove some.")
@@ -85,7 +86,7 @@ def read_pictures(files: Sequence[Any]) -> tuple[list[ImagePart], list[str]]:
     return parts, notes
 
 
-def timed(parts: Sequence[ImagePart], times: Any) -> list[ImagePart]:
+def timed(parts: Sequence[ImagePart], times: object) -> list[ImagePart]:
     """Pictures as frames of a video: `times` are seconds from its start, one for each, null for one that is no frame.
 
     Raises PromptError where they do not fit. None is no times at all.
@@ -99,8 +100,8 @@ def timed(parts: Sequence[ImagePart], times: Any) -> list[ImagePart]:
     return [replace(part, time_s=None if at is None else float(at)) for part, at in zip(parts, times, strict=True)]
 
 
-def _is_time(value: Any) -> bool:
-    return value is None or (type(value) in (int, float) and 0 <= value <= MAX_TIME_S)
+def _is_time(value: object) -> bool:
+    return value is None or (is_number(value) and 0 <= value <= MAX_TIME_S)
 
 
 def compose(
@@ -178,7 +179,7 @@ def run(bench: Bench, asked: Asked, panel: str = "chat", group: str = "") -> Ite
         yield replace(progress, stage="", error=explained(error), done=True)
 
 
-def heard(progress: Progress, event: Any, elapsed_s: float) -> Progress:
+def heard(progress: Progress, event: Event, elapsed_s: float) -> Progress:
     """What is known of a turn after one more event."""
     match event:
         case Queued(ahead):

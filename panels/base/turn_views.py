@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from model import Token
 from model.errors import PictureError
 from model.memory import human_bytes
 from model.prompt import ImagePart, Message, Prompt, picture_names
+from model.running.pool import CheckpointStatus
 
 from .actions import buttons
 from .components import PictureUrls
+from .records import Reply, RunRecord
 from .scenes import truth
 
 
-def conversation(record: Any | None, system: str) -> tuple[Message, ...]:
+def conversation(record: RunRecord | None, system: str) -> tuple[Message, ...]:
     """The messages up to and with a turn already taken; at the beginning of a chat, this system prompt.
 
     A chat keeps the system prompt it began with. Raises PictureError where a picture of it is gone.
@@ -26,7 +27,7 @@ def conversation(record: Any | None, system: str) -> tuple[Message, ...]:
     return (*whole(record).messages, Message("assistant", (record.row.answer,)))
 
 
-def whole(record: Any) -> Prompt:
+def whole(record: RunRecord) -> Prompt:
     """What was asked. Raises PictureError where the log no longer has all of it."""
     if record.notes:
         raise PictureError(
@@ -36,12 +37,12 @@ def whole(record: Any) -> Prompt:
     return record.prompt
 
 
-def last_asked(record: Any) -> Message:
+def last_asked(record: RunRecord) -> Message:
     """The question of a turn; an empty one for a run that was imported without."""
     return record.prompt.messages[-1] if record.prompt.messages else Message("user", ())
 
 
-def turn_view(record: Any, urls: PictureUrls) -> dict[str, Any]:
+def turn_view(record: RunRecord, urls: PictureUrls) -> Reply:
     """One turn, as `transcript.js` takes it, less what can change later: its rating and its versions."""
     row = record.row
     asked = last_asked(record)
@@ -85,7 +86,7 @@ def _json(logprob: float) -> float:
     return round(max(logprob, -999.0), 4)
 
 
-def image_views(parts: Sequence[ImagePart], urls: PictureUrls) -> list[dict[str, Any]]:
+def image_views(parts: Sequence[ImagePart], urls: PictureUrls) -> list[Reply]:
     """Pictures, each with its address, name and size. A frame of a video is named by its time."""
     return [
         {"url": urls.of(part), "name": title(part, name), "frame": part.time_s is not None, "size": size_of(part)}
@@ -102,7 +103,7 @@ def size_of(part: ImagePart) -> str:
     return "{} x {} px".format(*part.image.size)
 
 
-def meter(record: Any) -> list[list[str]]:
+def meter(record: RunRecord) -> list[list[str]]:
     """What a turn cost: [name, value, explanation] for each figure that is known."""
     row = record.row
     found: list[list[str]] = []
@@ -139,7 +140,7 @@ def milliseconds(value: float) -> str:
     return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.1f} s"
 
 
-def specimen_view(record: Any | None, urls: PictureUrls, note: str = "") -> dict[str, Any] | None:
+def specimen_view(record: RunRecord | None, urls: PictureUrls, note: str = "") -> Reply | None:
     """What is on the bench, as `specimen.js` takes it: every picture of the conversation, the turn at hand."""
     if record is None:
         return None
@@ -155,6 +156,6 @@ def specimen_view(record: Any | None, urls: PictureUrls, note: str = "") -> dict
     }
 
 
-def size_text(status: Any) -> str:
+def size_text(status: CheckpointStatus) -> str:
     """A loaded checkpoint's memory, caches included."""
     return human_bytes(status.size_bytes + status.cache_bytes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import gradio as gr
 
@@ -14,16 +14,17 @@ from model.families.base import Capability
 
 from .. import panels
 from ..base import settings as _settings
-from ..base.bench import MODEL, Bench, SessionState, sent
+from ..base.bench import MODEL, Bench, SessionState, Values, sent
 from ..base.card import ON_PAGE, Action, Element, Kept
-from ..base.handlers import Values, event_handler
+from ..base.handlers import event_handler
+from ..base.records import Reply
 from ..base.scenes import FILM_QUESTION, SHELF, film_frames, scene_file, scene_part
 from ..base.turn import Asked, Progress, again, branch, compose, read_pictures, run
 from ..base.turn_views import image_views, last_asked
 from .endpoints import add_chat_api
 from .layout import chat_layout
 from .moves import ChatMoves
-from .page import ChatPage
+from .page import Boxed, ChatPage
 from .views import ChatView
 
 
@@ -59,7 +60,7 @@ class Chat:
     def build(self, bench: Bench) -> None:
         view = ChatView(bench)
 
-        def tokens_of(run_id: str) -> dict[str, Any]:
+        def tokens_of(run_id: str) -> Reply:
             return view.tokens(run_id)
 
         _Asking(ChatPage(bench, view, chat_layout(tokens_of, bench.longest))).wire()
@@ -96,7 +97,7 @@ class _Asking:
         """One of the offered questions, with whatever is attached."""
         yield from self._compose(values, {"text": sent(event, "text", str)[:2000], "files": self.page.boxed(values)["files"]})
 
-    def _compose(self, values: Values, given: dict[str, Any]) -> Iterator[Values]:
+    def _compose(self, values: Values, given: Boxed) -> Iterator[Values]:
         state, settings = self.page.free(values), self.page.settings(values)
         edited = self.bench.history.run(state.editing) if state.editing else None
         pictures, notes = read_pictures(given["files"])
@@ -154,7 +155,7 @@ class _Asking:
         else:  # a larger one may take minutes; its first question is the user's to ask
             yield {p.box: gr.MultimodalTextbox({"text": "", "files": [str(scene_file(SHELF[0]))]}), p.questions: questions}
 
-    def _take(self, state: SessionState, asked: Asked, given: dict[str, Any] | None = None) -> Iterator[Values]:
+    def _take(self, state: SessionState, asked: Asked, given: Boxed | None = None) -> Iterator[Values]:
         """Run a turn and show it growing; at the end it joins the transcript, or what was `given` goes back to the box."""
         page, p, question = self.page, self.parts, asked.prompt.messages[-1]
         live = {
@@ -185,12 +186,12 @@ class _Asking:
             text = f"This answer is not in the log, and the next question does not know of it. {why}"
             return {p.stop: gr.Button(visible=False), p.running: "", p.error: gr.HTML(text, visible=True)}
 
-    def _failed(self, state: SessionState, why: str, given: dict[str, Any] | None) -> Values:
+    def _failed(self, state: SessionState, why: str, given: Boxed | None) -> Values:
         """The page as it was before, with a sentence."""
         page, p = self.page, self.parts
         shown: Values = {**page.idle(), p.error: gr.HTML(why, visible=True)}
         if given is not None:
-            shown[p.box] = gr.MultimodalTextbox(given)
+            shown[p.box] = gr.MultimodalTextbox({"text": given["text"], "files": given["files"]})
         with suppress(WorkbenchError):
             self.bench.history.set_current(state.session, state.run_id)
             shown = {**page.standing(state), **page.editing(state), **shown}

@@ -19,6 +19,7 @@ from model.options import MAX_NEW_TOKENS
 from ..base import settings as _settings
 from ..base.bench import MODEL_LIMIT, MODEL_QUEUE, Bench, SessionState
 from ..base.endpoints import errors_as_sentences, images_parameter, json_parameter, picture_parameter
+from ..base.records import Reply
 from ..base.settings import Range
 from ..base.turn import Asked, Progress, compose, read_pictures, run, timed
 
@@ -57,7 +58,7 @@ def add_chat_api(bench: Bench) -> None:
         times: list[float | None] | None = None,
         picture: str | None = None,
         **decoding: float,
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[Reply]:
         """Ask one question. An empty `checkpoint` is the first built in; `session` goes on where an earlier call's ended.
         `times` makes frames of a video out of `images`: seconds from its start, one for each. `picture` is one more of them,
         for MCP clients: an address of it, or a data URL. `decoder` is set with those of its numbers that are given.
@@ -86,9 +87,7 @@ def add_chat_api(bench: Bench) -> None:
     )
 
 
-def with_numbers(
-    function: Callable[..., Iterator[dict[str, Any]]], known: Mapping[str, Number]
-) -> Callable[..., Iterator[dict[str, Any]]]:
+def with_numbers(function: Callable[..., Iterator[Reply]], known: Mapping[str, Number]) -> Callable[..., Iterator[Reply]]:
     """The function, which takes numbers of decoders by keyword, with a parameter of its own for each: Gradio gives no others."""
     signature = inspect.signature(function)
     *plain, _ = signature.parameters.values()
@@ -100,7 +99,7 @@ def with_numbers(
     whole = signature.replace(parameters=[*plain[:at], *more, *plain[at:]])
 
     @functools.wraps(function)
-    def named(*given: Any, **by_name: Any) -> Iterator[dict[str, Any]]:
+    def named(*given: Any, **by_name: Any) -> Iterator[Reply]:
         yield from function(**whole.bind(*given, **by_name).arguments)
 
     named.__signature__ = whole  # type: ignore[attr-defined]
@@ -114,10 +113,10 @@ def _state(bench: Bench, session: str, checkpoint: str) -> SessionState:
     return SessionState(held, name, bench.history.session(held).current_run_id)
 
 
-def _view(asked: Asked, progress: Progress) -> dict[str, Any]:
+def _view(asked: Asked, progress: Progress) -> Reply:
     if progress.error:
         raise gr.Error(progress.error, print_exception=False)
-    found: dict[str, Any] = {
+    found: Reply = {
         "run_id": asked.run_id,
         "session": asked.session,
         "checkpoint": asked.checkpoint.name,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 
 from model.decoders import decoders, numbers
 from model.decoders.base import Number, settings_of
@@ -14,6 +14,7 @@ from model.decoders.plain import Plain
 
 from ..base.bench import QUICK
 from ..base.components import component
+from ..base.records import Reply
 from ..base.settings import MAX_SYSTEM_CHARACTERS, RANGES, slid
 
 EXPLAINED = (
@@ -38,10 +39,10 @@ class ChatParts:
     another: gr.Button
     saw: gr.HTML
     running: gr.State
-    settings: dict[str, Any]
+    settings: dict[str, Block]
 
 
-def chat_layout(tokens_of: Callable[[str], dict[str, Any]], longest: int) -> ChatParts:
+def chat_layout(tokens_of: Callable[[str], Reply], longest: int) -> ChatParts:
     """Conversation and question box, with scenes and settings beside them. `tokens_of` gives the page a turn's tokens.
 
     `longest` is the most tokens an answer may have here.
@@ -80,7 +81,7 @@ def _question_box() -> gr.MultimodalTextbox:
     )
 
 
-def _settings(longest: int) -> dict[str, Any]:
+def _settings(longest: int) -> dict[str, Block]:
     """What decoders are set with, each number that several share once, and the settings of any of them."""
     with gr.Accordion("Settings", open=True, elem_id="settings"):
         seed, length, known = RANGES["seed"], RANGES["length"], numbers()
@@ -89,7 +90,7 @@ def _settings(longest: int) -> dict[str, Any]:
         choices = [(one.title, one.slug) for one in decoders.values()]
         decoder = gr.Dropdown(choices, value=Plain.slug, label="Decoder", visible=len(choices) > 1, elem_id="set-decoder")
         sliders = {name: _slider(name, one) for name, one in known.items()}
-        settings = {
+        settings: dict[str, Block] = {
             "decoder": decoder,
             **sliders,
             "length": gr.Slider(

@@ -12,8 +12,8 @@ from gradio.blocks import Block
 from model.errors import InputError
 
 from ..base import actions
-from ..base.bench import MODEL, QUICK, SessionState, explained, sent
-from ..base.handlers import Values, event_handler
+from ..base.bench import MODEL, QUICK, SessionState, Values, explained, sent
+from ..base.handlers import event_handler
 from ..base.scenes import SHELF, scene_file, scene_part
 from ..base.turn import read_pictures
 from ..base.turn_views import last_asked

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict
 
 import gradio as gr
 
 from model.errors import PromptError
 
-from ..base.bench import Bench, SessionState
-from ..base.handlers import Values
+from ..base.bench import Bench, SessionState, Values
 from ..base.turn_views import last_asked
 from .layout import ChatParts
 from .views import ChatView
 
 BUSY = "An answer is being written. Wait for it, or stop it with Esc."
+
+
+class Boxed(TypedDict):
+    """What is in the question box: text and files."""
+
+    text: str
+    files: list[object]
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class ChatPage:
         """The settings beside the chat by name, as they were sent."""
         return {name: values.get(part) for name, part in self.parts.settings.items()}
 
-    def boxed(self, values: Values) -> dict[str, Any]:
+    def boxed(self, values: Values) -> Boxed:
         """What is in the question box: text and files."""
         given = values.get(self.parts.box) or {}
         return {"text": given.get("text") or "", "files": given.get("files") or []}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import gradio as gr
 
@@ -16,11 +16,12 @@ from model.recorder import new_id
 from studies.comparison import LETTERS, Comparison, Side
 
 from .. import panels
-from ..base.bench import MODEL, QUICK, Bench, SessionState, sent
+from ..base.bench import MODEL, QUICK, Bench, SessionState, Values, sent
 from ..base.card import Action, Element, Kept
 from ..base.components import PictureUrls, component
-from ..base.handlers import Values, event_handler
+from ..base.handlers import event_handler
 from ..base.maps.instrument import Instrument
+from ..base.records import Reply
 from .answers import answer_of
 from .endpoints import add_compare_api
 from .heat import ANSWERS
@@ -189,7 +190,7 @@ class _Comparing:
             raise
         yield {**p.busy(False), p.runs: {}, p.stage: self._ended(asked, columns, before)}
 
-    def _ended(self, asked: Asking, columns: Sequence[Heard], before: Sequence[str]) -> dict[str, Any]:
+    def _ended(self, asked: Asking, columns: Sequence[Heard], before: Sequence[str]) -> Reply:
         """A comparison whose columns have ended, from the log; from memory where it could not be written down."""
         p, history = self.page, self.bench.history
         notes = list(asked.notes)

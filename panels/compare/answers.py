@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from model import Prompt, Token, WorkbenchError
 from model.events import Spent
-from studies.comparison import LETTERS
+from studies.comparison import LETTERS, Side
 
 from ..base.bench import Bench
 from .run import Heard, kept_spent
@@ -51,7 +50,7 @@ def answer_of(i: int, one: Heard) -> Answer:
     )  # fmt: skip
 
 
-def logged_answer(bench: Bench, i: int, side: Any) -> tuple[Answer, Prompt | None]:
+def logged_answer(bench: Bench, i: int, side: Side) -> tuple[Answer, Prompt | None]:
     """What a column came to, from the log, and what it was asked."""
     refused = side.setup.get("error", "")
     if refused:

@@ -16,6 +16,7 @@ from studies.ranking import rank, rank_by_kind
 
 from ..base.bench import MODEL_LIMIT, MODEL_QUEUE, Bench
 from ..base.endpoints import TEXTS, errors_as_sentences, images_parameter, json_parameter, picture_parameter
+from ..base.records import Reply
 from ..base.turn import read_pictures
 from .answers import Answer, answer_of
 from .requests import LEAST, Asking, kind_of, settings_of, shuffled, whole_question
@@ -70,7 +71,7 @@ class _Endpoints:
         blind: bool = False,
         session: str = "",
         picture: str | None = None,
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[Reply]:
         """Ask two to four columns the same question side by side. A column is a checkpoint, or {spec, decoder, its numbers,
         seed, length, system, side_px, quantization}; none given are the first two built in.
         `picture` is one more of `images`, for MCP clients: an address of it, or a data URL.
@@ -93,7 +94,7 @@ class _Endpoints:
                 yield _growing(asked, heard)
             yield self._ended(asked, heard)
 
-    def _ended(self, asked: Asking, heard: Sequence[Heard]) -> dict[str, Any]:
+    def _ended(self, asked: Asking, heard: Sequence[Heard]) -> Reply:
         sealed = asked.blind
         if sealed and any(one.failed for one in heard):
             self.bench.history.reveal(asked.group)
@@ -102,7 +103,7 @@ class _Endpoints:
         columns_shown = [{"letter": c.letter, "text": c.text, "done": True} if sealed else _whole(c) for c in columns]
         return _about(asked) | {"done": True, "columns": columns_shown}
 
-    def compare_vote(self, group: str, outcome: str, reasons: list[str] | None = None, session: str = "") -> dict[str, Any]:
+    def compare_vote(self, group: str, outcome: str, reasons: list[str] | None = None, session: str = "") -> Reply:
         """Vote on a comparison: a letter, "tie" or "bad", with reasons as tags. Tells which column was which.
 
         A blind vote is final; on an open comparison the last vote counts. `session` is the one `compare_ask` gave; on a
@@ -116,12 +117,12 @@ class _Endpoints:
             sides = [{"letter": LETTERS[i], "label": s.label, "run_id": s.run} for i, s in enumerate(voted.columns)]
             return {"group": voted.id, "outcome": voted.outcome, "reasons": list(voted.reasons), "columns": sides}
 
-    def _named(self, session: Any) -> str:
+    def _named(self, session: object) -> str:
         """The session a caller names, which on a public page is its key. Raises InputError where there is none."""
         named = str(session or "").strip()
         return self.bench.history.session(named).id if named else ""
 
-    def compare_results(self, kind: str = "", blind: bool = False, session: str = "") -> dict[str, Any]:
+    def compare_results(self, kind: str = "", blind: bool = False, session: str = "") -> Reply:
         """Win rates with 95 % intervals, and strengths from three columns on; of one kind of question, or of blind votes only.
 
         On a public page the votes are those of `session` alone.
@@ -132,20 +133,20 @@ class _Endpoints:
             return results(rank(votes)) | {"by_kind": by_kind}
 
 
-def _about(asked: Asking) -> dict[str, Any]:
+def _about(asked: Asking) -> Reply:
     return {"group": asked.group, "session": asked.session, "blind": asked.blind, "notes": list(asked.notes)}
 
 
-def _growing(asked: Asking, heard: Sequence[Heard]) -> dict[str, Any]:
+def _growing(asked: Asking, heard: Sequence[Heard]) -> Reply:
     texts = veiled(heard) if asked.blind else [one.progress.answer for one in heard]
-    columns: list[dict[str, Any]] = []
+    columns: list[Reply] = []
     for i, (one, text) in enumerate(zip(heard, texts, strict=True)):
         column = {"letter": LETTERS[i], "text": text, "done": one.progress.done and not asked.blind}
         columns.append(column if asked.blind else column | {"label": one.entrant.label, "error": one.progress.error})
     return _about(asked) | {"done": False, "columns": columns}
 
 
-def _whole(one: Answer) -> dict[str, Any]:
+def _whole(one: Answer) -> Reply:
     spent = one.spent
     return {
         "letter": one.letter, "label": one.label, "run_id": one.run, "text": one.text, "done": True, "error": one.error,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import gradio as gr
 from gradio.blocks import Block
@@ -13,10 +12,9 @@ from model import Prompt, WorkbenchError, ask
 from model.errors import InputError
 from studies.comparison import GONE, Comparison
 
-from ..base.bench import Bench, Opening, SessionState
+from ..base.bench import Bench, Opening, SessionState, Values
 from ..base.components import PictureUrls
-from ..base.handlers import Values
-from ..base.records import RunRow
+from ..base.records import Reply, RunRow
 from ..base.requests import plain
 from ..base.scenes import scene_of, suggestions
 from .answers import logged_answer
@@ -85,7 +83,7 @@ class ComparePage:
 
     def set_up(
         self, state: SessionState, opened: Opening | None, running: bool = False, settings: Sequence[Setting] = ()
-    ) -> dict[str, Any]:
+    ) -> Reply:
         """What the setup offers: the checkpoints of the picker, the question on the bench, questions that suit its picture.
 
         `opened` is what the tab was opened for last.
@@ -124,16 +122,16 @@ class ComparePage:
         idle = [c for c in dict.fromkeys((*self.bench.builtin, *self.bench.offered)) if c not in loaded]
         return [[c.spec, c.spec] for c in loaded] + [[c.spec, f"{c.spec} (not loaded)"] for c in idle]
 
-    def _columns(self, state: SessionState, named: list[str]) -> list[dict[str, str]]:
+    def _columns(self, state: SessionState, named: list[str]) -> list[dict[str, object]]:
         """The columns to begin with: those an address names, else the checkpoint in use and another."""
         others = [spec for spec, _ in self.choices() if spec != state.checkpoint]
         specs = named or [state.checkpoint, *others[: LEAST - 1]]
-        columns: list[dict[str, Any]] = [{"spec": spec} for spec in specs]
+        columns: list[dict[str, object]] = [{"spec": spec} for spec in specs]
         if len(columns) < LEAST:  # one checkpoint alone is compared with itself, sampled
             columns.append({**columns[0], "temperature": 1.0})
         return columns
 
-    def shown(self, held: Comparison, notes: Sequence[str] = ()) -> dict[str, Any]:
+    def shown(self, held: Comparison, notes: Sequence[str] = ()) -> Reply:
         """A comparison from the log: sealed, or whole."""
         if held.sealed:
             rows = {row.id: row for row in self.bench.history.group(held.id)}

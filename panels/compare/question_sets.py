@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import islice
-from typing import Any
 
 import gradio as gr
 
@@ -19,8 +18,9 @@ from studies.comparison import LETTERS, Comparison, Side
 from studies.metrics import Figure
 from studies.question_set import Compared, SetQuestion, compare_all, differing_first, drawn, listed, summary, typed
 
-from ..base.bench import SessionState, sent
-from ..base.handlers import Values, event_handler
+from ..base.bench import SessionState, Values, sent
+from ..base.handlers import event_handler
+from ..base.records import Reply
 from ..base.scenes import scene_part
 from ..base.turn import MAX_PICTURES
 from .page import BUSY, ComparePage
@@ -183,7 +183,7 @@ def widened(one: Compared, columns: Sequence[Entrant], ready: Sequence[int]) -> 
     return Compared(one.asked, one.group, said, right, errors)
 
 
-def set_view(columns: Sequence[Entrant], found: Sequence[Compared], asked: int, running: bool, why: str = "") -> dict[str, Any]:
+def set_view(columns: Sequence[Entrant], found: Sequence[Compared], asked: int, running: bool, why: str = "") -> Reply:
     """The tables as `compare/tables.js` takes them: the questions the columns differ on come first. `why` it ended early."""
     total, letters = summary(found), LETTERS[: len(columns)]
     kinds = {kind.replace("_", " "): figures for kind, figures in sorted(total.by_kind.items())}
@@ -234,7 +234,7 @@ def _figure(figure: Figure | None) -> tuple[str, str]:
     return f"{round(figure.value * figure.n)} of {figure.n}", f"{figure.value:.2f} [{figure.low:.2f}, {figure.high:.2f}]"
 
 
-def _row(index: int, one: Compared) -> dict[str, Any]:
+def _row(index: int, one: Compared) -> Reply:
     answers = [
         {"text": (said if said is not None else "failed") or "(empty)", "right": right, "error": error}
         for said, right, error in zip(one.said, one.right, one.errors, strict=True)

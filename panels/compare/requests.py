@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, get_args
+from typing import get_args
 
 from PIL import Image
 
@@ -16,7 +16,7 @@ from model.decoders.plain import Plain
 from model.errors import InputError, OptionsError, PromptError
 from model.prompt import ImagePart
 from model.recorder import new_id
-from studies.comparison import LETTERS
+from studies.comparison import LETTERS, Comparison
 
 from ..base import settings as _settings
 from ..base.bench import Bench
@@ -53,9 +53,9 @@ class Setting:
         word = "" if self.quantization == "none" else f"{',' if ':' in self.spec else ':'}{self.quantization}"
         return self.spec + word
 
-    def plain(self, error: str = "") -> dict[str, Any]:
+    def plain(self, error: str = "") -> dict[str, object]:
         """The setting as JSON for the log, with why the column could not be asked, if so."""
-        own: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
+        own: dict[str, object] = {one.name: getattr(self, one.name) for one in fields(self)}
         own |= {"decoder": self.decoder.name, **self.decoder.settings}
         return own | ({"error": error} if error else {})
 
@@ -72,7 +72,7 @@ class Setting:
         return ", ".join(said)
 
 
-def setting_of(value: Any) -> Setting:
+def setting_of(value: object) -> Setting:
     """One column's setting, from the page, the API or the log. Raises InputError, OptionsError."""
     if isinstance(value, str):
         value = {"spec": value}
@@ -91,7 +91,7 @@ def setting_of(value: Any) -> Setting:
     return Setting(spec, decoding.decoder, decoding.max_new_tokens, decoding.seed, system, side, quantization)
 
 
-def settings_of(value: Any) -> tuple[Setting, ...]:
+def settings_of(value: object) -> tuple[Setting, ...]:
     """Two to four columns that differ. Raises InputError, OptionsError."""
     if not isinstance(value, list) or not LEAST <= len(value) <= MOST:
         many = len(value) if isinstance(value, list) else "no"
@@ -165,7 +165,7 @@ def kind_of(pictures: Sequence[ImagePart], question: str) -> str:
     return next((q.kind for q in suggestions(scene) if q.text == question.strip()), "") if scene else ""
 
 
-def once_more(bench: Bench, held: Any) -> tuple[Entrant, ...]:
+def once_more(bench: Bench, held: Comparison) -> tuple[Entrant, ...]:
     """The columns of a logged comparison to be asked as they were: the same prompts, options and checkpoints."""
     found = []
     for side in held.columns:

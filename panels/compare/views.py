@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from model import Prompt, WorkbenchError
 from model.decoders import decoders
@@ -22,6 +21,7 @@ from ..base.components import PictureUrls
 from ..base.maps.looks import NEEDS
 from ..base.maps.overlay import PictureView
 from ..base.maps.scores import scores_of
+from ..base.records import Reply
 from ..base.requests import plain
 from ..base.run_views import compared
 from ..base.scenes import truth
@@ -48,11 +48,11 @@ class PairReply:
     note: str
 
 
-EMPTY_HEAT = {"why": "", "methods": [], "method": "", "kept": []}
+EMPTY_HEAT: Reply = {"why": "", "methods": [], "method": "", "kept": []}
 UNFINISHED = "Its answers show when the last has ended. Open it again then, or reveal the names."
 
 
-def live_view(asked: Asking, columns: Sequence[Heard], urls: PictureUrls, begun: float) -> dict[str, Any]:
+def live_view(asked: Asking, columns: Sequence[Heard], urls: PictureUrls, begun: float) -> Reply:
     """Columns that are being written. Behind the veil of a blind comparison all that differs is the text."""
     texts = veiled(columns) if asked.blind else [one.progress.answer for one in columns]
     found = []
@@ -67,7 +67,7 @@ def live_view(asked: Asking, columns: Sequence[Heard], urls: PictureUrls, begun:
     return {"view": "one", **about, **_question(asked.prompt, urls), "truth": "", "notes": list(asked.notes), "columns": found}
 
 
-def sealed_view(held: Comparison, answers: Sequence[str], prompt: Prompt, urls: PictureUrls, ended: bool) -> dict[str, Any]:
+def sealed_view(held: Comparison, answers: Sequence[str], prompt: Prompt, urls: PictureUrls, ended: bool) -> Reply:
     """A blind comparison that waits for its vote: texts and letters, nothing else. `ended`: no column is being written."""
     columns = [_bare(i, text, True) for i, text in enumerate(answers)]
     about = {"key": held.id, "running": False, "blind": True, "sealed": True, "logged": False, "stage": ""}
@@ -76,14 +76,14 @@ def sealed_view(held: Comparison, answers: Sequence[str], prompt: Prompt, urls: 
     return {"view": "one", **about, **_question(prompt, urls), "columns": columns, **more}
 
 
-def _bare(i: int, text: str, done: bool) -> dict[str, Any]:
+def _bare(i: int, text: str, done: bool) -> Reply:
     """A column of which only letter and text may be known."""
     return {"letter": LETTERS[i], "name": "", "text": text, "stage": "", "error": "", "done": done, "tokens": [], "facts": []}
 
 
 def whole_view(
     bench: Bench, held: Comparison, answers: Sequence[Answer], prompt: Prompt, urls: PictureUrls, notes: Sequence[str] = ()
-) -> dict[str, Any]:
+) -> Reply:
     """A comparison with nothing hidden. `notes` are sentences above it."""
     answered = [(i, one) for i, one in enumerate(answers) if one.good]
     about = {"key": held.id, "running": False, "blind": held.blind, "sealed": False, "logged": True, "stage": ""}
@@ -97,7 +97,7 @@ def whole_view(
     }  # fmt: skip
 
 
-def column_view(one: Answer) -> dict[str, Any]:
+def column_view(one: Answer) -> Reply:
     """One answer with what it took."""
     note = " ".join(filter(None, (ENDED.get(one.reason or "", ""), *one.warnings)))
     return {
@@ -146,7 +146,7 @@ def same_again(bench: Bench, before: str, one: Heard) -> list[str]:
     return [f"{one.entrant.label}. {told['text']}"] if not one.failed else []
 
 
-def heat_choices(bench: Bench, held: Comparison, answered: Sequence[tuple[int, Answer]], prompt: Prompt) -> dict[str, Any]:
+def heat_choices(bench: Bench, held: Comparison, answered: Sequence[tuple[int, Answer]], prompt: Prompt) -> Reply:
     """The heat methods that every answered column can be drawn by, or why none can."""
     if not prompt.images:
         return EMPTY_HEAT | {"why": "There is no picture in this question."}
@@ -172,14 +172,14 @@ def heat_choices(bench: Bench, held: Comparison, answered: Sequence[tuple[int, A
     return {"why": "", "methods": methods, "method": best if best in able else "attention", "kept": plain(kept)}
 
 
-def _vote(held: Comparison, whole: bool) -> dict[str, Any]:
+def _vote(held: Comparison, whole: bool) -> Reply:
     """What the vote looks like. A comparison with a column that failed is not counted; a blind vote is final."""
     why = "" if whole else "A column has no answer, so there is nothing to vote on."
     can = whole and not (held.outcome and held.blind)
     return {"can": can, "outcome": held.outcome, "reasons": list(held.reasons), "tags": list(REASONS), "why": why}
 
 
-def _question(prompt: Prompt, urls: PictureUrls) -> dict[str, Any]:
+def _question(prompt: Prompt, urls: PictureUrls) -> Reply:
     return {"question": prompt.question, "images": image_views(list(dict.fromkeys(prompt.images)), urls)}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from model.errors import InputError
 from studies.comparison import Comparison, Vote, as_csv, as_json
@@ -11,6 +10,7 @@ from studies.metrics import Figure
 from studies.ranking import Ranking, Strength, WinCount, rank
 
 from ..base.bench import Bench
+from ..base.records import Reply
 
 FREE = "any other question"
 """What a kind is called that has no name: of questions that nobody made for a drawn scene."""
@@ -21,11 +21,14 @@ MEANING = (
 )
 
 
-def cast_vote(bench: Bench, session: str, id: str, outcome: str, reasons: Sequence[Any], waited_ms: float | None) -> Comparison:
+def cast_vote(
+    bench: Bench, session: str, id: str, outcome: str, reasons: Sequence[object], waited_ms: float | None
+) -> Comparison:
     """Write a vote down and reveal. On a public page the comparison must be of that session. Raises InputError."""
-    if len(reasons) > MAX_REASONS or any(not isinstance(reason, str) for reason in reasons):
+    names = [reason for reason in reasons if isinstance(reason, str)]
+    if len(reasons) > MAX_REASONS or len(names) < len(reasons):
         raise InputError("Reasons are a list of their names. Choose some of those shown.")
-    return bench.history.vote(id, outcome, reasons, waited_ms, session if bench.public else None)
+    return bench.history.vote(id, outcome, names, waited_ms, session if bench.public else None)
 
 
 def votes_of(bench: Bench, session: str, kind: str = "", blind: bool = False) -> list[Vote]:
@@ -36,7 +39,7 @@ def votes_of(bench: Bench, session: str, kind: str = "", blind: bool = False) ->
     return [vote for vote in found if (not kind or (vote.kind or FREE) == kind) and (vote.blind or not blind)]
 
 
-def votes_view(bench: Bench, session: str, kind: str = "", blind: bool = False) -> dict[str, Any]:
+def votes_view(bench: Bench, session: str, kind: str = "", blind: bool = False) -> Reply:
     """The tables as `compare_tables.js` takes them."""
     every = votes_of(bench, session)
     votes = votes_of(bench, session, kind, blind)
@@ -64,7 +67,7 @@ def votes_view(bench: Bench, session: str, kind: str = "", blind: bool = False) 
     }
 
 
-def results(ranking: Ranking) -> dict[str, Any]:
+def results(ranking: Ranking) -> Reply:
     """A ranking as plain JSON, for the API."""
     return {
         "votes": ranking.votes,
@@ -93,13 +96,13 @@ def _counts(record: WinCount) -> list[str]:
     return [str(record.wins), str(record.losses), str(record.ties), share]
 
 
-def _reasons(votes: Sequence[Vote]) -> list[list[Any]]:
-    """[reason, times given], the most frequent first."""
+def _reasons(votes: Sequence[Vote]) -> list[tuple[str, int]]:
+    """(reason, times given), the most frequent first."""
     counted: dict[str, int] = {}
     for vote in votes:
         for reason in vote.reasons:
             counted[reason] = counted.get(reason, 0) + 1
-    return [[reason, many] for reason, many in sorted(counted.items(), key=lambda item: (-item[1], item[0]))]
+    return [(reason, many) for reason, many in sorted(counted.items(), key=lambda item: (-item[1], item[0]))]
 
 
 def _latest(vote: Vote) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import gradio as gr
+from gradio.blocks import Block
 
 from model.errors import InputError
 from model.families.base import Capability
@@ -15,10 +16,10 @@ from studies.comparison import left_out
 
 from .. import panels
 from ..base import actions
-from ..base.bench import MODEL, QUICK, Bench, SessionState, opening, sent
+from ..base.bench import MODEL, QUICK, Bench, SessionState, Values, opening, sent
 from ..base.card import Action, Element, Kept
 from ..base.components import PictureUrls
-from ..base.handlers import Values, event_handler
+from ..base.handlers import event_handler
 from ..base.maps.saved_maps import opener_of, saved_maps
 from ..base.records import RunRecord
 from ..base.run_views import compared, detail_view, run_lines
@@ -67,8 +68,10 @@ class _Sessions:
 
     def wire(self) -> None:
         b, t = self.bench, self.turn
-        given = {*self.found.filters, self.found.upload, self.chosen, self.pending, self.running, t.value, t.note, b.state,
-                 b.remembered}  # fmt: skip
+        given: set[Block] = {
+            *self.found.filters, self.found.upload, self.chosen, self.pending, self.running, t.value, t.note, b.state,
+            b.remembered,
+        }  # fmt: skip
         shown = [
             self.message, self.found.list, self.found.upload, *self.found.filters, self.chosen, self.pending, self.running,
             t.box, t.detail, t.value, t.note, t.replay, t.halt, t.file, t.sure, t.warning,

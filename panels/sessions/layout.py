@@ -18,7 +18,7 @@ RATINGS = {ANY: None, "good": 1, "bad": -1, "not rated": 0}
 class Found:
     """The list of turns and what narrows it. `filters` are query, checkpoint, panel, rating, since, until."""
 
-    filters: list[Any]
+    filters: list[gr.Textbox | gr.Dropdown]
     list: gr.HTML
     upload: gr.File
 
@@ -60,7 +60,7 @@ def sessions_layout() -> tuple[gr.HTML, Found, Turn]:
     return message, Found(filters, runs, upload), turn
 
 
-def _filters() -> list[Any]:
+def _filters() -> list[gr.Textbox | gr.Dropdown]:
     def text(label: str, placeholder: str, scale: int, name: str, most: int = 30) -> gr.Textbox:
         return gr.Textbox(
             label=label, placeholder=placeholder, scale=scale, min_width=110, max_lines=1, max_length=most, elem_id=name
