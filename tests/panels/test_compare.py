@@ -460,7 +460,7 @@ def test_votes_are_counted_with_intervals_and_by_kind(tmp_path: Path) -> None:
     assert view["names"][0][:4] == [TINY, "2", "1", "1"]
     assert view["names"][0][4].startswith("0.67 [0.21, 0.94]")  # Wilson, 2 of 3
     assert view["kinds"] == [("colour", 4)]
-    assert view["reasons"] == [["correct", 4]]
+    assert view["reasons"] == [("correct", 4)]
     assert len(json.loads(view["json"])) == 4
     assert votes_view(table.bench, table.session, "count")["votes"] == 0
     found = _Endpoints(table.bench).compare_results("colour")
