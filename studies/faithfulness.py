@@ -22,7 +22,7 @@ from model.heat import heat_methods
 from . import studies
 from .base import Report, Tell
 from .maps.case_measurement import Mapped, all_mapped, slow_methods
-from .maps.cases import Asked, Case, asked, drawn_cases
+from .maps.cases import Case, CaseAnswer, asked, drawn_cases
 from .maps.coco import coco_cases
 from .maps.heads import best_head, found_head, lifts
 from .maps.sanity import ByMethod, blur_gaps, erased, flatness, noisy, redrawn, repeated
@@ -77,7 +77,7 @@ class Studied:
     def __init__(self, core: Core, checkpoint: Checkpoint, tell: Tell) -> None:
         self.core, self.checkpoint, self.tell = core, checkpoint, tell
         self.cases: list[Case] = []
-        self.asked: list[Asked] = []
+        self.asked: list[CaseAnswer] = []
         self.found: list[Mapped] = []
         self.rows: list[Standing] = []
         self.heads: dict[str, dict[str, Any]] = {}
@@ -104,7 +104,7 @@ class Studied:
         able = self.core.capabilities(self.checkpoint)
         return [slug for slug in heat_methods if heat_methods[slug].needs <= able]
 
-    def kept(self, checkpoint: Checkpoint) -> list[Asked]:
+    def kept(self, checkpoint: Checkpoint) -> list[CaseAnswer]:
         """The cases that are answered right and need the picture. Raises InputError where they are too few."""
         progress = self._progress("asked")
         found = []

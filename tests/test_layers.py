@@ -360,6 +360,14 @@ def test_arrows_between_rooms_are_read_from_the_source() -> None:
     assert "core" not in arrows["running"]
 
 
+def test_no_class_has_the_name_of_another() -> None:
+    """But for the log as panels name it, a protocol, and the log itself."""
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in sources())
+    classes = (node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef))
+    names = [node.name for node in classes if not node.name.startswith("_")]
+    assert sorted({name for name in names if names.count(name) > 1}) == ["History"]
+
+
 def test_app_is_the_package_and_tests_are_none() -> None:
     """A module app.py beside a package without __init__.py would win; a package under tests could shadow ours."""
     import app

@@ -86,7 +86,7 @@ export interface LensView {
 }
 
 /** The reply to `open`. */
-export interface View {
+export interface OpenReply {
   view: LookView;
 }
 
@@ -124,7 +124,7 @@ export interface HeatView {
 }
 
 /** How far methods agree, [methods][methods]. */
-export interface Agreement {
+export interface MethodAgreement {
   matrix: number[][];
 }
 

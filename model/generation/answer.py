@@ -13,7 +13,7 @@ from ..late import torch, transformers
 from ..options import Options
 from ..prompt import Prompt
 from .hooks import Chooser, Interrupted, NotFinite, Teller, TokenChoice, end_tokens, interruptible
-from .prefix_cache import Kept, cut, held, reusable, shared_prefix, token_names, whole_tokens
+from .prefix_cache import KeptPrefix, cut, held, reusable, shared_prefix, token_names, whole_tokens
 
 if TYPE_CHECKING:
     from .vlm import VisionLanguageModel
@@ -129,7 +129,7 @@ class Answering:
     def _keep(self, names: list[Any], cache: transformers.DynamicCache, interrupted: bool) -> None:
         count = whole_tokens(cache) if interrupted else cache.get_seq_length()
         if count:
-            kept = Kept(names[:count], cache)
+            kept = KeptPrefix(names[:count], cache)
             self.vlm.conversations.put(self.conversation, kept, kept.size_bytes)
 
     def _prefilled(self, reused: int, teller: Teller, given: Sequence[int]) -> None:

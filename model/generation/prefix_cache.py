@@ -14,7 +14,7 @@ from ..memory import size_bytes
 
 
 @dataclass
-class Kept:
+class KeptPrefix:
     """A conversation's keys and values: `names` says for each token held in `cache` what it is, in order."""
 
     names: list[Any]

@@ -22,7 +22,7 @@ from ..options import Options
 from ..prompt import Prompt
 from .answer import Answering
 from .encoder_cache import EncoderCache, joined
-from .prefix_cache import Kept, image_spans
+from .prefix_cache import KeptPrefix, image_spans
 
 T = TypeVar("T")
 PREFIX_BYTES = 512 * 2**20
@@ -86,7 +86,7 @@ class VisionLanguageModel:
         self.checkpoint, self.family, self.parts = checkpoint, family, parts
         self.weights = weights
         self.encoder_cache = encoder_cache
-        self.conversations: ByteCache[Kept] = ByteCache(PREFIX_BYTES)
+        self.conversations: ByteCache[KeptPrefix] = ByteCache(PREFIX_BYTES)
         self.fast = FastPaths(features=takes_features(parts.model))
         self.pieces = Pieces(parts.tokenizer)
         self.parameters = sum(p.numel() for p in parts.model.parameters())

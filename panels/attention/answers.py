@@ -13,7 +13,7 @@ from model.progress import Run
 from studies.metrics import spearman
 
 from ..base.maps.heat import Chosen, OfMethod, heat_of, keep_heat, what_of
-from ..base.maps.instrument import Instrument, Lens, asked
+from ..base.maps.instrument import Instrument, LensReply, asked
 from ..base.maps.looks import Look, Seen, look_at, raw
 from ..base.maps.overlay import cells_of_tokens, heat_view, packed
 from ..base.maps.saved_maps import name_of
@@ -23,7 +23,18 @@ from ..base.truth import true_things
 from .changes import ChangeView, change_of, change_view, changed
 from .files import numbers_file, page_file
 from .requests import Agree, Changed, Overview
-from .views import Agreement, MapFiles, MapReply, OverviewReply, RawMaps, SinksReply, View, answer_text, look_view, overview_of
+from .views import (
+    MapFiles,
+    MapReply,
+    MethodAgreement,
+    OpenReply,
+    OverviewReply,
+    RawMaps,
+    SinksReply,
+    answer_text,
+    look_view,
+    overview_of,
+)
 
 MAX_SENT_BYTES = 600_000
 """Of raw maps that go to the page at once; words further on are asked for when they are to be seen."""
@@ -46,9 +57,9 @@ def kept_heat(tool: Instrument, request: Chosen, look: Look, seen: Seen, slug: s
     return heat_of(tool, request, look, slug, words, choice, keep)
 
 
-def open_(tool: Instrument, request: Chosen) -> View:
+def open_(tool: Instrument, request: Chosen) -> OpenReply:
     look, seen = looked(tool, request)
-    return View(look_view(tool.bench, look, seen, tool.urls))
+    return OpenReply(look_view(tool.bench, look, seen, tool.urls))
 
 
 def maps(tool: Instrument, request: Chosen) -> RawMaps:
@@ -75,12 +86,12 @@ def heat(tool: Instrument, request: OfMethod) -> MapReply:
     return MapReply(heat_view(kept_heat(tool, request, *looked(tool, request), request.method)))
 
 
-def agree(tool: Instrument, request: Agree) -> Agreement:
+def agree(tool: Instrument, request: Agree) -> MethodAgreement:
     """Spearman's correlation of the patches' ranks for every two of the methods asked for."""
     look, seen = looked(tool, request)
     heats = [kept_heat(tool, request, look, seen, slug) for slug in request.methods]
     placed = [heat.scores if heat.grid.mixing is not None else heat.scores[heat.grid.cell >= 0] for heat in heats]
-    return Agreement(tuple(tuple(round(spearman(a, b), 3) for b in placed) for a in placed))
+    return MethodAgreement(tuple(tuple(round(spearman(a, b), 3) for b in placed) for a in placed))
 
 
 def sinks(tool: Instrument, request: Chosen) -> SinksReply:
@@ -105,7 +116,7 @@ def change(tool: Instrument, request: Changed) -> ChangeView:
     return change_view(what, tool.work(request, look, partial(changed, change=what)), tool.urls)
 
 
-def measure(tool: Instrument, request: Chosen) -> Lens:
+def measure(tool: Instrument, request: Chosen) -> LensReply:
     return tool.measured(request, look_at(tool.bench, request.run, request.typed))
 
 

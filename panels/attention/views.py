@@ -17,7 +17,7 @@ from ..base.components import PictureUrls
 from ..base.maps.lens_health import GATED, LensView, lens_health
 from ..base.maps.looks import Look, Seen
 from ..base.maps.overlay import HeatView, PictureView, geometry, packed, pictures_view
-from ..base.maps.scores import MEANING, Scores, scores_of
+from ..base.maps.scores import MEANING, ScoreTable, scores_of
 from ..base.truth import TrueThing, true_things
 
 COSTS = {"trace": "from the trace", "backward": "one backward pass", "passes": "many passes"}
@@ -89,7 +89,7 @@ class LookView:
 
 
 @dataclass(frozen=True)
-class View:
+class OpenReply:
     """The reply to `open`."""
 
     view: LookView
@@ -124,7 +124,7 @@ class MapReply:
 
 
 @dataclass(frozen=True)
-class Agreement:
+class MethodAgreement:
     """How far methods agree, [methods][methods]."""
 
     matrix: tuple[tuple[float, ...], ...]
@@ -193,7 +193,7 @@ def token_facts(seen: Seen) -> list[TokenFacts]:
     ]
 
 
-def method_view(slug: str, look: Look, scores: Scores, capabilities: frozenset[Capability]) -> MethodView:
+def method_view(slug: str, look: Look, scores: ScoreTable, capabilities: frozenset[Capability]) -> MethodView:
     method = heat_methods[slug]
     lacking = ", ".join(sorted(method.needs - capabilities)).replace("_", " ")
     return MethodView(

@@ -53,7 +53,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Progress:
+class TurnProgress:
     """What is known of a running turn. `error` is a sentence; `done` when nothing more will come."""
 
     run_id: str
@@ -156,9 +156,9 @@ def branch(bench: Bench, run_id: str, index: int, token_id: int) -> Asked:
     return Asked(prompt, record.checkpoint, record.options, record.row.session, record.row.parent_run_id)
 
 
-def run(bench: Bench, asked: Asked, panel: str = "chat", group: str = "") -> Iterator[Progress]:
+def run(bench: Bench, asked: Asked, panel: str = "chat", group: str = "") -> Iterator[TurnProgress]:
     """Take the turn. Yields at most about ten times a second, and once at the end; what goes wrong is in `error`."""
-    progress = Progress(asked.run_id, stage="Starting")
+    progress = TurnProgress(asked.run_id, stage="Starting")
     yield progress
     begun = at = time.monotonic()
     shown = progress
@@ -179,7 +179,7 @@ def run(bench: Bench, asked: Asked, panel: str = "chat", group: str = "") -> Ite
         yield replace(progress, stage="", error=explained(error), done=True)
 
 
-def heard(progress: Progress, event: Event, elapsed_s: float) -> Progress:
+def heard(progress: TurnProgress, event: Event, elapsed_s: float) -> TurnProgress:
     """What is known of a turn after one more event."""
     match event:
         case Queued(ahead):

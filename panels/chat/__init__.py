@@ -19,7 +19,7 @@ from ..base.card import ON_PAGE, Action, Element, Kept
 from ..base.handlers import event_handler
 from ..base.records import Reply
 from ..base.scenes import FILM_QUESTION, SHELF, film_frames, scene_file, scene_part
-from ..base.turn import Asked, Progress, again, branch, compose, read_pictures, run
+from ..base.turn import Asked, TurnProgress, again, branch, compose, read_pictures, run
 from ..base.turn_views import image_views, last_asked
 from .endpoints import add_chat_api
 from .layout import chat_layout
@@ -172,7 +172,7 @@ class _Asking:
             p.running: asked.run_id,
             p.questions: None,
         }
-        progress = Progress(asked.run_id)
+        progress = TurnProgress(asked.run_id)
         for progress in run(self.bench, asked):
             yield {p.live: live | {"answer": progress.answer, "stage": progress.stage}}
         yield self._failed(state, progress.error, given) if progress.error else self._answered(state, asked)

@@ -21,7 +21,7 @@ from ..base.bench import MODEL_LIMIT, MODEL_QUEUE, Bench, SessionState
 from ..base.endpoints import errors_as_sentences, images_parameter, json_parameter, picture_parameter
 from ..base.records import Reply
 from ..base.settings import Range
-from ..base.turn import Asked, Progress, compose, read_pictures, run, timed
+from ..base.turn import Asked, TurnProgress, compose, read_pictures, run, timed
 
 LENGTH = Range(1, MAX_NEW_TOKENS, 256, whole=True)
 
@@ -113,7 +113,7 @@ def _state(bench: Bench, session: str, checkpoint: str) -> SessionState:
     return SessionState(held, name, bench.history.session(held).current_run_id)
 
 
-def _view(asked: Asked, progress: Progress) -> Reply:
+def _view(asked: Asked, progress: TurnProgress) -> Reply:
     if progress.error:
         raise gr.Error(progress.error, print_exception=False)
     found: Reply = {

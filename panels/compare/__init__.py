@@ -25,7 +25,7 @@ from ..base.records import Reply
 from .answers import answer_of
 from .endpoints import add_compare_api
 from .heat import ANSWERS
-from .page import ADDRESSES, BUSY, GROUP, ComparePage, Seen, comparison_of
+from .page import ADDRESSES, BUSY, GROUP, ComparePage, TabVisit, comparison_of
 from .question_sets import SET, Several
 from .requests import Asking, Entrant, asking, kind_of, once_more, setting_of, settings_of
 from .run import Heard, run
@@ -68,7 +68,7 @@ class Compare:
         setup = component("compare_setup", elem_id="compare-setup")
         error = component("message", visible=False, elem_id="compare-error")
         stage = tool.component("compare")
-        page = ComparePage(bench, PictureUrls(), setup, stage, error, gr.State(""), gr.State({}), gr.State(Seen()))
+        page = ComparePage(bench, PictureUrls(), setup, stage, error, gr.State(""), gr.State({}), gr.State(TabVisit()))
         _Comparing(page).wire()
         add_compare_api(bench)
 
@@ -105,8 +105,8 @@ class _Comparing:
         """What the tab shows when the bench changes: columns and question to begin with, or a comparison that was opened."""
         p, state, seen = self.page, values[self.bench.state], values[self.page.seen]
         opened = state.opened(Compare.slug) or seen.opening
-        found: Values = {p.setup: p.set_up(state, opened, bool(p.running(values))), p.seen: Seen(state.session, opened)}
-        if seen == Seen(state.session, opened) or p.running(values):
+        found: Values = {p.setup: p.set_up(state, opened, bool(p.running(values))), p.seen: TabVisit(state.session, opened)}
+        if seen == TabVisit(state.session, opened) or p.running(values):
             yield found
             return
         held: Comparison | None

@@ -31,7 +31,7 @@ BUSY = "A comparison is being made. Wait for it, or stop it with Esc."
 
 
 @dataclass(frozen=True)
-class Seen:
+class TabVisit:
     """Which session the tab was shown in, and what it was opened for last."""
 
     session: str = ""
@@ -53,7 +53,7 @@ def comparison_of(bench: Bench, row: RunRow) -> Mapping[str, str]:
 class ComparePage:
     """The tab: its components, and what they are to show.
 
-    `group` is the comparison shown, `runs` those being asked, `seen` holds a `Seen`.
+    `group` is the comparison shown, `runs` those being asked, `seen` holds a `TabVisit`.
     None of the three leaves the server.
     """
 

@@ -15,7 +15,7 @@ from model.recorder import new_id
 from studies.comparison import Comparison, Side
 
 from ..base.bench import Bench
-from ..base.turn import UPDATE_S, Progress, heard
+from ..base.turn import UPDATE_S, TurnProgress, heard
 from .requests import Asking, Entrant, entrant
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class Heard:
     """One column so far."""
 
     entrant: Entrant
-    progress: Progress
+    progress: TurnProgress
     spent: Spent | None = None
 
     @property
@@ -55,7 +55,7 @@ def run(bench: Bench, asked: Asking, again: Sequence[Entrant] = ()) -> Iterator[
         if asked.blind:
             raise
         log.warning("A comparison was not logged.", exc_info=True)
-    found = {i: Heard(c, Progress(c.run, stage="Starting", error=c.error, done=bool(c.error))) for i, c in enumerate(columns)}
+    found = {i: Heard(c, TurnProgress(c.run, stage="Starting", error=c.error, done=bool(c.error))) for i, c in enumerate(columns)}
     yield tuple(found.values())
     ready = [i for i, c in enumerate(columns) if c.column is not None]
     if ready:

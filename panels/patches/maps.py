@@ -78,7 +78,7 @@ LensRow = tuple[int, list[tuple[str, float]]]
 
 
 @dataclass(frozen=True)
-class Scores:
+class PatchScores:
     """A map's numbers, float32 [T] or [T, 3] for colours, and what they are."""
 
     values: np.ndarray = field(repr=False)
@@ -93,7 +93,7 @@ class Made:
 
     of: MapOf
     title: str
-    scores: Scores
+    scores: PatchScores
     grid: ImageGrid = field(repr=False)
     words: list[LensRow] = field(default_factory=list, repr=False)
 
@@ -125,7 +125,7 @@ def made(subject: Subject, run: Run, of: MapOf, other: Prompt | None = None, bac
             assert other is not None, "the panel names the other picture or refuses"
             scores = _between(of, back or brought(subject, run, other, tuple(chosen(of.tokens, subject))))
         case LensMap():
-            scores = Scores(np.zeros(0, np.float32), "probability", False, "the likeliest words at each depth")
+            scores = PatchScores(np.zeros(0, np.float32), "probability", False, "the likeliest words at each depth")
     words = lens_words(subject, chosen(of.tokens, subject)) if isinstance(of, LensMap) else []
     scores = replace(scores, note=marked(subject, scores.note))
     return Made(of, _title(subject, of), scores, placed(subject), words)
@@ -174,34 +174,34 @@ def _stage(subject: Subject, stage: Stage, layer: int) -> str:
     return f"features of the {named.get(stage, f'decoder, depth {layer}')}"
 
 
-def _alike(subject: Subject, of: AlikeMap) -> Scores:
+def _alike(subject: Subject, of: AlikeMap) -> PatchScores:
     tokens, note = chosen(of.tokens, subject), _stage(subject, of.stage, of.layer)
-    return Scores(similarity(features_at(subject, of.stage, of.layer), tokens), "cosine", True, note)
+    return PatchScores(similarity(features_at(subject, of.stage, of.layer), tokens), "cosine", True, note)
 
 
-def _like_word(subject: Subject, of: WordMap) -> Scores:
+def _like_word(subject: Subject, of: WordMap) -> PatchScores:
     ids = word_ids(subject, of.typed)
     pieces = " + ".join(f"\u201c{subject.vlm.pieces[i]}\u201d" for i in ids)
-    return Scores(word_likeness(subject, ids), "cosine", True, f"read as {pieces}")
+    return PatchScores(word_likeness(subject, ids), "cosine", True, f"read as {pieces}")
 
 
-def _coloured(subject: Subject, of: ColourMap, other: Prompt | None) -> Scores:
+def _coloured(subject: Subject, of: ColourMap, other: Prompt | None) -> PatchScores:
     note = _stage(subject, of.stage, of.layer)
     features = [features_at(subject, of.stage, of.layer)]
     if other is not None:
         features.append(features_at(subject_of(subject.vlm, other, subject.answer_ids), of.stage, of.layer))
         note += ", one fit with another picture"
-    return Scores(colours(features)[0], "principal components, 0 to 1", False, note)
+    return PatchScores(colours(features)[0], "principal components, 0 to 1", False, note)
 
 
-def _tower(subject: Subject, of: TowerMap) -> Scores:
+def _tower(subject: Subject, of: TowerMap) -> PatchScores:
     tokens, layer = chosen(of.tokens, subject), within("layer", of.layer, layers_of(subject, "tower"))
     if of.head is not None:
         within("head", of.head, tower_heads(subject))
     way = "from the chosen patches" if of.way == "to" else "to the chosen patches"
     head = "mean over heads" if of.head is None else f"head {of.head + 1}"
     values = _less_sinks(subject, tower_way(subject, tokens, layer, of.head, of.way), of.aside)
-    return Scores(values, "attention", False, f"{way}, layer {layer + 1}, {head}{_aside(of.aside)}")
+    return PatchScores(values, "attention", False, f"{way}, layer {layer + 1}, {head}{_aside(of.aside)}")
 
 
 def tower_way(subject: Subject, tokens: Sequence[int], layer: int, head: int | None, way: Way) -> np.ndarray:
@@ -212,7 +212,7 @@ def tower_way(subject: Subject, tokens: Sequence[int], layer: int, head: int | N
     return np.concatenate([tower_attention(subject, block, layer, head)[:, list(tokens)].mean(1) for block in blocks])
 
 
-def _used(subject: Subject, of: UsedMap) -> Scores:
+def _used(subject: Subject, of: UsedMap) -> PatchScores:
     attention = subject.trace().attention
     if attention is None or not attention.shape[2]:
         raise InputError("There is no word of the answer whose attention is known.")
@@ -227,10 +227,10 @@ def _used(subject: Subject, of: UsedMap) -> Scores:
     layer = "all layers" if of.layer is None else f"layer {of.layer + 1}"
     head = "all heads" if of.head is None else f"head {of.head + 1}"
     note = f"mean over {layer}, {head}; {float(scores.sum()):.3g} of the word\u2019s attention{_aside(of.aside)}"
-    return Scores(_less_sinks(subject, scores, of.aside), "attention", False, note)
+    return PatchScores(_less_sinks(subject, scores, of.aside), "attention", False, note)
 
 
-def _between(of: BetweenMap, found: Brought) -> Scores:
+def _between(of: BetweenMap, found: Brought) -> PatchScores:
     if of.depth not in found.depths:
         raise InputError(f"Nothing was patched at depth {of.depth}. Choose one of {', '.join(map(str, found.depths))}.")
     at = found.depths.index(of.depth)
@@ -239,7 +239,7 @@ def _between(of: BetweenMap, found: Brought) -> Scores:
         f"depth {of.depth}, blocks of {found.side} x {found.side} tokens; the chosen patches bring back "
         f"{named[0]:.3g}, all others {named[1]:.3g}; log-probability {found.clean:.4g} and {found.corrupted:.4g} nats"
     )
-    return Scores(unpacked(found.blocks).reshape(len(found.depths), -1)[at], "share", True, note)
+    return PatchScores(unpacked(found.blocks).reshape(len(found.depths), -1)[at], "share", True, note)
 
 
 def _less_sinks(subject: Subject, scores: np.ndarray, aside: bool) -> np.ndarray:

@@ -23,7 +23,7 @@ from ..base.handlers import event_handler
 from ..base.maps.saved_maps import opener_of, saved_maps
 from ..base.records import RunRecord
 from ..base.run_views import compared, detail_view, run_lines
-from ..base.turn import Asked, Progress, run
+from ..base.turn import Asked, TurnProgress, run
 from ..base.turn_views import whole
 from .endpoints import add_sessions_api
 from .layout import ANY, RATINGS, sessions_layout
@@ -180,7 +180,7 @@ class _Sessions:
         t, record = self.turn, self.chosen_turn(values)
         asked = Asked(whole(record), record.checkpoint, record.options, "", None)
         yield {t.replay: gr.Button(visible=False), t.halt: gr.Button(visible=True), self.running: asked.run_id}
-        progress = Progress(asked.run_id)
+        progress = TurnProgress(asked.run_id)
         for progress in run(self.bench, asked, panel="replay", group=record.row.id):
             text = f"Replaying. {progress.stage}"
             yield {t.detail: detail_view(record, self.urls, {"same": True, "text": text, "tokens": [], "answer": ""})}

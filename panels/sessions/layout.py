@@ -15,7 +15,7 @@ RATINGS = {ANY: None, "good": 1, "bad": -1, "not rated": 0}
 
 
 @dataclass(frozen=True)
-class Found:
+class TurnList:
     """The list of turns and what narrows it. `filters` are query, checkpoint, panel, rating, since, until."""
 
     filters: list[gr.Textbox | gr.Dropdown]
@@ -46,7 +46,7 @@ class Turn:
     no: gr.Button
 
 
-def sessions_layout() -> tuple[gr.HTML, Found, Turn]:
+def sessions_layout() -> tuple[gr.HTML, TurnList, Turn]:
     """A line for what went wrong, then the list with a turn beside it."""
     message = component("message", visible=False, elem_id="sessions-error")
     filters = _filters()
@@ -57,7 +57,7 @@ def sessions_layout() -> tuple[gr.HTML, Found, Turn]:
                 upload = gr.File(label="A zip that Export made", height=110, elem_id="import")
         with gr.Column(scale=4, min_width=320, visible=False, elem_classes="fv-turnbox") as box:
             turn = _turn(box)
-    return message, Found(filters, runs, upload), turn
+    return message, TurnList(filters, runs, upload), turn
 
 
 def _filters() -> list[gr.Textbox | gr.Dropdown]:

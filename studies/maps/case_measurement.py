@@ -13,7 +13,7 @@ from model.heat import heat_methods
 from model.internals.subject import Subject
 from model.progress import Run
 
-from .cases import Asked, replaced
+from .cases import CaseAnswer, replaced
 from .curves import Curves, curves
 from .localisation import Located, Target, located, target
 from .map_set import baselines, head_maps, maps_of
@@ -28,7 +28,7 @@ SLOW_CASES, SLOW_SHARE = 8, 10
 class Mapped:
     """Everything measured on one case. `maps` float [T] by method, baseline or head; `heads` raw attention [L, H, T]."""
 
-    asked: Asked
+    asked: CaseAnswer
     target: Target = field(repr=False)
     maps: Mapping[str, np.ndarray] = field(repr=False)
     located: Mapping[str, Located] = field(repr=False)
@@ -56,7 +56,7 @@ def slow_cases(count: int) -> list[int]:
 def mapped(
     core: Core,
     checkpoint: Checkpoint,
-    asked: Asked,
+    asked: CaseAnswer,
     slugs: Sequence[str],
     seed: int,
     heads: Mapping[str, tuple[int, int]] | None = None,
@@ -70,7 +70,7 @@ def mapped(
 
 
 def measured(
-    subject: Subject, asked: Asked, slugs: Sequence[str], seed: int, heads: Mapping[str, tuple[int, int]], run: Run
+    subject: Subject, asked: CaseAnswer, slugs: Sequence[str], seed: int, heads: Mapping[str, tuple[int, int]], run: Run
 ) -> Mapped:
     """As `mapped`, on the model thread."""
     found = maps_of(subject, asked.words, slugs, run)
@@ -102,7 +102,7 @@ def measured(
 def all_mapped(
     core: Core,
     checkpoint: Checkpoint,
-    asked: Sequence[Asked],
+    asked: Sequence[CaseAnswer],
     slugs: Sequence[str],
     tell: Callable[[int, int], None],
     choose: Callable[[Sequence[Mapped]], Mapping[str, tuple[int, int]]] | None = None,

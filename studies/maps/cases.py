@@ -54,7 +54,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Asked:
+class CaseAnswer:
     """What a checkpoint made of a case. `words` index the tokens of `answer_ids` that say the truth; none where it is not said.
 
     `with_picture` and `without` are the words' joint probability, 0 to 1; `replacement` says what stood for no picture.
@@ -96,7 +96,7 @@ def drawn_cases(scenes: int, offset: int = OFFSET) -> Iterator[Case]:
         yield Case(picture, question.text, question.answer, others, mask, kind, scene, question.things)
 
 
-def asked(core: Core, checkpoint: Checkpoint, case: Case) -> Asked:
+def asked(core: Core, checkpoint: Checkpoint, case: Case) -> CaseAnswer:
     """Ask a checkpoint, and measure how much its words need the picture if they are right."""
     prompt = ask(case.question, case.picture)
     events = list(
@@ -106,7 +106,7 @@ def asked(core: Core, checkpoint: Checkpoint, case: Case) -> Asked:
     tokens = [event for event in events if isinstance(event, Token)]
     words = spoken([token.text for token in tokens], case.truth)
     ids = tuple(token.id for token in tokens)[: max(words, default=-1) + 1]
-    found = Asked(case, prompt, said.strip(), ids, words)
+    found = CaseAnswer(case, prompt, said.strip(), ids, words)
     if not found.right:
         return found
 
@@ -115,7 +115,7 @@ def asked(core: Core, checkpoint: Checkpoint, case: Case) -> Asked:
         shown, hidden = chance(np.array([[True] * subject.count, [False] * subject.count]))
         return float(shown), float(hidden), replacement
 
-    return Asked(case, prompt, found.said, ids, words, *core.examined(checkpoint, prompt, ids, needs))
+    return CaseAnswer(case, prompt, found.said, ids, words, *core.examined(checkpoint, prompt, ids, needs))
 
 
 def replaced(subject: Subject, words: Sequence[int]) -> tuple[Chance, str]:

@@ -23,7 +23,7 @@ from ..world.edit import erase
 from ..world.scene import Scene, make_scene
 from ..world.splits import held_out_seed
 from .case_measurement import Mapped, slow_methods, spread
-from .cases import DEPENDENT, SIZE_PX, Asked, Case, asked
+from .cases import DEPENDENT, SIZE_PX, Case, CaseAnswer, asked
 from .curves import COARSE, curves
 from .localisation import box_means, evenness, share, target
 from .map_set import maps_of
@@ -36,13 +36,13 @@ NOISE_LEVELS = 16
 ABSENT_OFFSET = 90_000
 
 ByMethod = dict[str, list[float]]
-Again = Callable[[Subject, Asked, Sequence[str]], Mapping[str, np.ndarray]]
+Again = Callable[[Subject, CaseAnswer, Sequence[str]], Mapping[str, np.ndarray]]
 
 
 def redrawn(core: Core, checkpoint: Checkpoint, found: Sequence[Mapped]) -> ByMethod:
     """Spearman of each map with the same method's on a decoder of random weights. Near 0 is right, near 1 is not."""
 
-    def again(subject: Subject, one: Asked, slugs: Sequence[str]) -> Mapping[str, np.ndarray]:
+    def again(subject: Subject, one: CaseAnswer, slugs: Sequence[str]) -> Mapping[str, np.ndarray]:
         with random_decoder(subject.vlm):
             fresh = Subject(subject.vlm, subject.prompt, subject.answer_ids)
             return maps_of(fresh, one.words, slugs).scores
@@ -53,7 +53,7 @@ def redrawn(core: Core, checkpoint: Checkpoint, found: Sequence[Mapped]) -> ByMe
 def noisy(core: Core, checkpoint: Checkpoint, found: Sequence[Mapped]) -> ByMethod:
     """Spearman of each map with that of the same picture under a faint grain. Near 1 is right. Slow methods are left out."""
 
-    def again(subject: Subject, one: Asked, slugs: Sequence[str]) -> Mapping[str, np.ndarray]:
+    def again(subject: Subject, one: CaseAnswer, slugs: Sequence[str]) -> Mapping[str, np.ndarray]:
         pixels = np.asarray(one.case.picture.image, np.int16)
         noise = np.random.RandomState(0).randint(-NOISE_LEVELS, NOISE_LEVELS + 1, pixels.shape)
         picture = Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))
@@ -170,7 +170,7 @@ def flatness(core: Core, checkpoint: Checkpoint, slugs: Sequence[str], *, presen
         if not one.right:
             continue
 
-        def work(subject: Subject, run: Run, one: Asked = one) -> dict[str, float]:
+        def work(subject: Subject, run: Run, one: CaseAnswer = one) -> dict[str, float]:
             on = target(grid_of(subject), one.case.mask)
             maps = maps_of(subject, one.words, [s for s in slugs if s not in slow_methods()], run).scores
             return {slug: evenness(on.values(scores)) for slug, scores in maps.items()}

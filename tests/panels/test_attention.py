@@ -44,7 +44,7 @@ from panels.base.maps.lens_health import LensView
 from panels.base.maps.looks import look_at
 from panels.base.maps.overlay import cells_of_tokens, packed, pictures_view, tokens_of_cells, unpacked
 from panels.base.maps.saved_maps import saved_maps, to_reopen
-from panels.base.maps.scores import Figure, MethodScores, Scores, scores_of
+from panels.base.maps.scores import MethodScores, ScoredValue, ScoreTable, scores_of
 from panels.base.maps.source_picture import brought, other_picture, swapped
 from panels.base.truth import asked_about, cover_of, true_things
 from panels.patches.answers import ANSWERS as PATCHES
@@ -487,7 +487,7 @@ def test_methods_that_read_a_lens_are_held_back_where_it_is_not_known_to_be_good
         health = LensView(usable, "No.", 20)
         monkeypatch.setattr(_attention_view, "lens_health", lambda *given, health=health: health)
         monkeypatch.setattr(
-            _attention_view, "scores_of", lambda checkpoint: Scores("tam", {"tam": MethodScores({"lift": Figure(9.0)})})
+            _attention_view, "scores_of", lambda checkpoint: ScoreTable("tam", {"tam": MethodScores({"lift": ScoredValue(9.0)})})
         )
         view = table.ask("open")["view"]
         assert view["lens"] == {"usable": usable, "text": "No.", "scenes": 20}
@@ -588,7 +588,7 @@ def test_scores_of_a_study_are_read_and_anything_else_is_no_score(monkeypatch: p
     assert "study faithfulness --checkpoint tiny-llava --keep" in found.sentence("tam", "tiny-llava")
     for broken in (None, [], {}, {"methods": 5}, {"methods": {"relevancy": 5}}):
         monkeypatch.setattr(_scores, "kept", lambda *names, broken=broken: broken)
-        assert scores_of(CHECKPOINT) == Scores()
+        assert scores_of(CHECKPOINT) == ScoreTable()
 
 
 def test_what_was_asked_about_is_found() -> None:

@@ -33,7 +33,7 @@ from panels.base.maps.instrument import Instrument
 from panels.base.maps.overlay import unpacked
 from panels.base.maps.saved_maps import saved_maps, to_reopen
 from panels.base.scenes import suggestions
-from panels.base.turn import Progress
+from panels.base.turn import TurnProgress
 from panels.compare.answers import Answer, logged_answer
 from panels.compare.boxes import boxes_in
 from panels.compare.endpoints import _Endpoints
@@ -256,7 +256,9 @@ def test_asked_again_each_is_asked_as_it_was(table: Table) -> None:
 
 
 def heard_so_far(*answers: tuple[str, bool]) -> list[Heard]:
-    return [Heard(Entrant(Setting(TINY), str(i)), Progress(str(i), text, done=done)) for i, (text, done) in enumerate(answers)]
+    return [
+        Heard(Entrant(Setting(TINY), str(i)), TurnProgress(str(i), text, done=done)) for i, (text, done) in enumerate(answers)
+    ]
 
 
 def test_behind_the_veil_nobody_is_ahead() -> None:

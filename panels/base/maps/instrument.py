@@ -44,7 +44,7 @@ def asked(request: type[R], answer: Callable[[Instrument, R], object]) -> Answer
 
 
 @dataclass(frozen=True)
-class Standing:
+class InstrumentValue:
     """The value of an instrument's component: its turn, a kept map that is to be shown once, and a name of this opening."""
 
     run: str
@@ -53,7 +53,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Lens:
+class LensReply:
     """The reply to `measure`."""
 
     lens: LensView
@@ -131,9 +131,9 @@ class Instrument:
         assert found is None or isinstance(found, kind)
         return found
 
-    def measured(self, request: Request, look: Look) -> Lens:
+    def measured(self, request: Request, look: Look) -> LensReply:
         """Whether the checkpoint's lens can be believed, measured now."""
-        return Lens(health_of(self.done(request, measuring(self.bench, look.checkpoint)), look.checkpoint.name))
+        return LensReply(health_of(self.done(request, measuring(self.bench, look.checkpoint)), look.checkpoint.name))
 
     def answer(self, request: Request, turn: RunRecord, prompt: Prompt) -> Finished:
         """A logged turn's checkpoint asked anew, with the turn's options. The answer stands in Sessions under the tab's name."""
@@ -178,9 +178,9 @@ class Instrument:
         """The value of the component; a kept map is in it where the tab was opened for one."""
         run, opened = state.at_hand or "", state.opened(self.card.slug)
         if opened is None or opened.run != run:
-            return plain(Standing(run))
+            return plain(InstrumentValue(run))
         with suppress(WorkbenchError):  # then the turn opens as it would without
             for kind in self.card.keeps:
                 if kind in opened.what:
-                    return plain(Standing(run, to_reopen(self.bench.history, run, kind, opened.what[kind]), opened.id))
-        return plain(Standing(run, None, opened.id))
+                    return plain(InstrumentValue(run, to_reopen(self.bench.history, run, kind, opened.what[kind]), opened.id))
+        return plain(InstrumentValue(run, None, opened.id))

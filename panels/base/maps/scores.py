@@ -19,7 +19,7 @@ FIGURES = ("lift", "hit", "auroc", "deletion", "insertion")
 
 
 @dataclass(frozen=True)
-class Figure:
+class ScoredValue:
     """A value, with its 95 % interval where that is known."""
 
     value: float
@@ -35,13 +35,13 @@ class Figure:
 class MethodScores:
     """Figures of one method by FIGURES' names, over `n` scenes. `passes` is False where its map hardly depends on the weights."""
 
-    figures: Mapping[str, Figure]
+    figures: Mapping[str, ScoredValue]
     n: float | None = None
     passes: bool | None = None
 
 
 @dataclass(frozen=True)
-class Scores:
+class ScoreTable:
     """What was measured, by method. `default` is the method measured best."""
 
     default: str = FALLBACK
@@ -59,16 +59,16 @@ class Scores:
         return f"Measured on drawn scenes with this checkpoint: {', '.join(parts)}{n}.{blind}"
 
 
-def scores_of(checkpoint: Checkpoint) -> Scores:
+def scores_of(checkpoint: Checkpoint) -> ScoreTable:
     """What is known of a checkpoint's maps. Empty, with a default, where it was not measured or the file is damaged."""
     try:
         found = kept("faithfulness", checkpoint.name) or {}
         methods = {str(name): _scores(one) for name, one in found["methods"].items()}
         default = found.get("default")
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return Scores()
+        return ScoreTable()
     known = {name: one for name, one in methods.items() if one is not None}
-    return Scores(default if default in known else FALLBACK, known)
+    return ScoreTable(default if default in known else FALLBACK, known)
 
 
 def _scores(found: Mapping[str, object]) -> MethodScores | None:
@@ -81,10 +81,10 @@ def _scores(found: Mapping[str, object]) -> MethodScores | None:
     return MethodScores(figures, n, passes if isinstance(passes, bool) else None)
 
 
-def _figure(found: object) -> Figure | None:
+def _figure(found: object) -> ScoredValue | None:
     parts = found if isinstance(found, Mapping) else {"value": found}
     value = _number(parts.get("value"))
-    return None if value is None else Figure(value, _number(parts.get("low")), _number(parts.get("high")))
+    return None if value is None else ScoredValue(value, _number(parts.get("low")), _number(parts.get("high")))
 
 
 def _number(value: object) -> float | None:

@@ -18,7 +18,7 @@ from zoo import BUILDERS
 from model.events import Encoded, Finished, Prefilled, Token
 from model.families.base import ImageInput, Inputs
 from model.generation.encoder_cache import EncoderCache, joined, tensor_key
-from model.generation.prefix_cache import Kept, cache_argument, cut, reusable, shared_prefix, token_names, whole_tokens
+from model.generation.prefix_cache import KeptPrefix, cache_argument, cut, reusable, shared_prefix, token_names, whole_tokens
 from model.memory import size_bytes
 from model.options import Options
 from model.prompt import Message, Prompt, ask
@@ -418,7 +418,7 @@ def test_a_cut_cache_holds_what_it_says_and_no_more_memory() -> None:
     assert whole_tokens(cache) == 7
     assert [layer.get_seq_length() for layer in cache.layers] == [7, 7, 7]
     assert all(torch.equal(layer.keys, k[..., :7, :]) for layer, k in zip(cache.layers, keys, strict=True))
-    assert Kept([], cache).size_bytes == 3 * 2 * 7 * 2 * 4 * 4
+    assert KeptPrefix([], cache).size_bytes == 3 * 2 * 7 * 2 * 4 * 4
     assert cut(cache, 3)
     assert [layer.get_seq_length() for layer in cache.layers] == [3, 3, 3]
     assert not cut(cache, 4), "what is gone does not come back"
@@ -441,7 +441,7 @@ def test_a_recurrent_state_is_counted_and_not_cut() -> None:
     cache = DynamicCache(config=Qwen3NextConfig(num_hidden_layers=2, layer_types=["linear_attention", "full_attention"]))
     cache.update(torch.zeros(1, 1, 5, 4), torch.zeros(1, 1, 5, 4), 1)
     cache.update_recurrent_state(torch.zeros(1, 2, 3, 3), 0)
-    assert Kept([], cache).size_bytes == 2 * 5 * 4 * 4 + 2 * 3 * 3 * 4
+    assert KeptPrefix([], cache).size_bytes == 2 * 5 * 4 * 4 + 2 * 3 * 3 * 4
     assert not cut(cache, 3)
     assert cache.get_seq_length() == 5
     assert cut(cache, 5), "nothing is to be cut"
