@@ -10,23 +10,15 @@ from typing import Any
 
 import gradio as gr
 
-from model import Checkpoint, Loading, WorkbenchError, parse_spec
+from model import WorkbenchError, parse_spec
 from model.errors import CheckpointError
-from model.families.base import Capability
 from panels.base.bench import QUICK, Bench, SessionState, explained, sent, warn
 from panels.base.components import component
-from panels.base.turn_views import size_text
 
+from .chips import BADGES, absent, badge, chip, coming, lower, step_view
 from .registries import failures
 from .starting import Starting
 
-BADGES = {
-    Capability.GENERATE: ("answers", "It answers questions"),
-    Capability.MULTI_IMAGE: ("several pictures", "A prompt may hold several pictures"),
-    Capability.GRID: ("patch grid", "Each visual token is tied to the pixels it came from"),
-    Capability.ATTENTION: ("attention", "Attention can be captured, layer by layer"),
-    Capability.GRADIENTS: ("gradients", "Gradients reach the picture"),
-}
 BUILTIN_LIMITS = "Knows drawn scenes, no photographs."
 SUGGESTED = {
     "HuggingFaceTB/SmolVLM-256M-Instruct": "0.5 GB",
@@ -63,6 +55,7 @@ class Header:
                 min_width=180,
                 elem_id="checkpoint",
             )
+            self.offered = gr.State(self._offer(starting.first.spec))
             self.name = gr.Textbox(
                 label="Name of this session",
                 placeholder="Session name",
@@ -86,7 +79,10 @@ class Header:
         self.chips.halt(self.redrawn, bench.state, outputs, cancels=loads, **QUICK)
         self.chips.release(self.unload, bench.state, outputs, **slow)
         self.chips.look(lambda state: self.view(state.checkpoint), bench.state, self.chips, **QUICK)
-        gr.on([bench.opened.change, bench.specimen.change], self.redrawn, bench.state, outputs, **QUICK)
+        gr.on(
+            [bench.opened.change, bench.specimen.change], self.refreshed, [bench.state, self.offered],
+            [self.chips, bench.checkpoint, self.offered], **QUICK,
+        )  # fmt: skip
         gr.on([bench.opened.change, bench.remembered.change], self.named, bench.state, self.name, **QUICK)
         gr.on([self.name.submit, self.name.blur], self.rename, [self.name, bench.state], self.name, **QUICK)
         gr.events.api(self.checkpoints_list, api_name="checkpoints_list")
@@ -98,7 +94,7 @@ class Header:
             checkpoint = self.bench.spec(spec)
             begun = time.monotonic()
             for step in self.bench.core.load(checkpoint):
-                shown = _progress(step, checkpoint.name, time.monotonic() - begun)
+                shown = step_view(step, checkpoint.name, time.monotonic() - begun)
                 yield self.view(state.checkpoint, progress=shown), gr.skip(), gr.skip()
         except Exception as error:  # told where the checkpoint was asked for
             yield self.view(state.checkpoint, error=explained(error)), gr.skip(), self._picker(state.checkpoint)
@@ -135,6 +131,13 @@ class Header:
         """What is loaded may have changed, or the session with its checkpoint."""
         return self.view(state.checkpoint), gr.skip(), self._picker(state.checkpoint)
 
+    def refreshed(self, state: SessionState, offered: list[Any]) -> tuple[Any, Any, Any]:
+        """As `redrawn`, but the picker is left alone where nothing of it has changed: somebody may be typing into it."""
+        offer = self._offer(state.checkpoint)
+        if offered == offer:
+            return self.view(state.checkpoint), gr.skip(), gr.skip()
+        return self.view(state.checkpoint), self._picker(state.checkpoint), offer
+
     def named(self, state: SessionState) -> Any:
         """The name of the session the page is in."""
         try:
@@ -152,6 +155,9 @@ class Header:
             warn(str(error))
             return gr.skip()
         return name
+
+    def _offer(self, spec: str) -> list[Any]:
+        return [spec, *map(list, self._choices())]
 
     def _picker(self, spec: str) -> Any:
         return gr.Dropdown(self._choices(), value=spec)
@@ -176,16 +182,16 @@ class Header:
             wanted = None
         loaded = self.bench.core.loaded()
         status = next((s for s in loaded if s.checkpoint == wanted), None)
-        items = [_chip(s, s is status) for s in loaded]
+        items = [chip(s, s is status) for s in loaded]
         memory = {s.checkpoint for s in loaded}
         loading = {c: step for c, step in self.starting.loading.items() if c not in memory}
-        items += [_coming(c, step, c == wanted) for c, step in loading.items()]
+        items += [coming(c, step, c == wanted) for c, step in loading.items()]
         if wanted is not None and status is None and wanted not in loading:
-            items.append(_absent(wanted))
+            items.append(absent(wanted))
         step = loading.get(wanted) if wanted is not None else None
         return {
             "items": items,
-            "badges": [_badge(need, status) for need in BADGES] if status else [],
+            "badges": [badge(need, status) for need in BADGES] if status else [],
             "place": f"on {status.device}" if status else "",
             "limits": " ".join(
                 filter(
@@ -197,7 +203,7 @@ class Header:
                 )
             ),
             "progress": progress,
-            "starting": {"text": f"Loading {chosen}: {_lower(step.text)}", "share": step.share} if step is not None else None,
+            "starting": {"text": f"Loading {chosen}: {lower(step.text)}", "share": step.share} if step is not None else None,
             "error": error,
             "failed": [
                 f"{c.name}: {LOGGED}" if self.bench.public else why for c, why in self.starting.errors.items() if c not in memory
@@ -229,69 +235,3 @@ class Header:
                 }
             )
         return found
-
-
-def _progress(step: Any, name: str, elapsed_s: float) -> dict[str, Any]:
-    """A step of loading, with how long the rest may take where its share is known."""
-    if not isinstance(step, Loading):
-        return {"text": f"{name} waits for a running answer, {elapsed_s:.0f} s", "share": None}
-    left = elapsed_s * (1 - step.share) / step.share if step.share and elapsed_s > 2 else 0
-    return {"text": f"{step.text}, about {left:.0f} s left" if left > 1 else step.text, "share": step.share}
-
-
-def _chip(status: Any, chosen: bool) -> dict[str, Any]:
-    return {
-        "spec": status.checkpoint.spec,
-        "name": status.checkpoint.name,
-        "memory": size_text(status),
-        "chosen": chosen,
-        "state": "ready",
-        "details": _details(status),
-    }
-
-
-def _coming(checkpoint: Checkpoint, step: Loading, chosen: bool) -> dict[str, Any]:
-    """The chip of a checkpoint the program is still loading."""
-    return {
-        "spec": checkpoint.spec,
-        "name": checkpoint.name,
-        "memory": "loading" if step.share is None else f"loading, {100 * step.share:.0f} %",
-        "chosen": chosen,
-        "state": "loading",
-        "details": f"{step.text}. What is asked meanwhile is answered when it is loaded.",
-    }
-
-
-def _lower(text: str) -> str:
-    return text[0].lower() + text[1:]
-
-
-def _absent(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The chip of a checkpoint that is in use but not in memory."""
-    return {
-        "spec": checkpoint.spec,
-        "name": checkpoint.name,
-        "memory": "not loaded",
-        "chosen": True,
-        "state": "away",
-        "details": "Not in memory. It is loaded when it is asked, or now.",
-    }
-
-
-def _badge(need: Capability, status: Any) -> dict[str, Any]:
-    text, why = BADGES[need]
-    can = need in status.capabilities
-    return {"text": text if can else f"no {text}", "can": can, "why": why if can else f"Not on this checkpoint. {status.limits}"}
-
-
-def _details(status: Any) -> str:
-    """A checkpoint in words; capabilities in words, too."""
-    can = ", ".join(words for need, (words, _) in BADGES.items() if need in status.capabilities)
-    lines = [
-        f"{status.family}, {status.parameters / 1e6:,.1f} M parameters, {status.dtype} on {status.device}",
-        f"{size_text(status)} with its caches; {status.context_tokens or 'unknown'} tokens of context",
-        f"Gives {can}" if can else "",
-        *status.warnings,
-        *status.notes,
-    ]
-    return "\n".join(line for line in lines if line)

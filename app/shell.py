@@ -15,8 +15,9 @@ from panels import panels
 from panels.base.bench import QUICK, Bench, Opening, Panel, SessionState, opening, warn
 from panels.base.components import component
 
+from .chips import BADGES
 from .export.transfer import exporter, importer
-from .header import BADGES, Header
+from .header import Header
 from .log.history import History
 from .public.guest_log import GuestLog
 from .public.guest_view import GuestStrip
