@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError, features
 
 from .errors import PictureError
+from .picture_files import AVIF, HEIF, bits_of_png, brand, without_texts
 from .prompt import ImagePart
 
 MAX_BYTES = 25_000_000
 MAX_PIXELS = 40_000_000
+MAX_JPEG_PIXELS = 89_000_000
+"""A JPEG file of up to so many is decoded at a half of its size or less, which takes a quarter of the memory."""
 MAX_ASPECT = 200
 FORMATS = {
     "PNG": "image/png",
@@ -27,9 +30,13 @@ FORMATS = {
     "GIF": "image/gif",
     "BMP": "image/bmp",
     "TIFF": "image/tiff",
+    **({"AVIF": "image/avif"} if features.check("avif") else {}),
 }
-ANIMATED = ("PNG", "WEBP", "GIF", "TIFF")
-_ORIENTATION = 0x0112
+ANIMATED = ("PNG", "WEBP", "GIF", "TIFF", "AVIF")
+_BITS = (8, 10, 12, 14, 16)
+"""How many bits cameras and scanners give a channel."""
+_ORIENTATION, _BITS_PER_SAMPLE = 0x0112, 258
+_SCALED = "The picture has more than 8 bits a channel, of which it uses {bits}; they were scaled to 8."
 _MOST = f"{MAX_PIXELS // 10**6} megapixels"
 _SUFFIXES = {
     "jpg": "JPEG",
@@ -40,6 +47,7 @@ _SUFFIXES = {
     "bmp": "BMP",
     "tif": "TIFF",
     "tiff": "TIFF",
+    "avif": "AVIF",
 }
 
 
@@ -54,8 +62,9 @@ class Picture:
 def open_picture(data: bytes, name: str = "") -> Picture:
     """The picture in these file bytes, upright RGB. Raises PictureError with a cure where there is none.
 
-    PNG, JPEG, WebP, GIF, BMP and TIFF up to 25 MB and 40 megapixels. CMYK, palette, 16-bit and
-    transparent pictures are brought to 8-bit RGB; of an animation the first frame is taken.
+    PNG, JPEG, WebP, GIF, BMP, TIFF, and AVIF where Pillow decodes it, up to 25 MB and 40 megapixels; JPEG up to 89, decoded at
+    a half of its size. CMYK, palette, 16-bit and transparent pictures are brought to 8-bit RGB; of an animation the first
+    frame is taken.
     """
     shown = _short(name) or "The file"
     if not data:
@@ -64,8 +73,10 @@ def open_picture(data: bytes, name: str = "") -> Picture:
         raise PictureError(f"{shown} has {len(data) / 1e6:.0f} MB; at most {MAX_BYTES / 1e6:.0f} MB are read. Save it smaller.")
     notes: list[str] = []
     try:
-        with Image.open(io.BytesIO(data), formats=tuple(FORMATS)) as opened:
-            _check_size(shown, opened)
+        with Image.open(io.BytesIO(without_texts(data)), formats=tuple(FORMATS)) as opened:
+            _check_size(shown, opened, notes)
+            if _bits(opened, data) == 16 and opened.mode in ("RGB", "RGBA"):  # others say so themselves, by their mode
+                notes.append(_SCALED.format(bits=16))
             kind = "JPEG" if opened.format == "MPO" else str(opened.format)  # a JPEG that holds previews as well
             image = _upright_rgb(opened, notes)
     except PictureError:
@@ -92,8 +103,18 @@ def from_image(image: Image.Image, name: str = "") -> ImagePart:
     return open_picture(buffer.getvalue(), name).part
 
 
-def _check_size(shown: str, image: Image.Image) -> None:
+def _bits(image: Image.Image, data: bytes) -> int:
+    """Bits of one channel where a file says so, else 0."""
+    stored = image.tag_v2.get(_BITS_PER_SAMPLE) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
+    return max(stored) if isinstance(stored, tuple) and stored else bits_of_png(data)
+
+
+def _check_size(shown: str, image: Image.Image, notes: list[str]) -> None:
     width, height = image.size
+    if isinstance(image, JpegImagePlugin.JpegImageFile) and MAX_PIXELS < width * height <= MAX_JPEG_PIXELS:
+        image.draft(None, (-(-width // 2), -(-height // 2)))
+        notes.append("The picture has {:,} x {:,} pixels; it was read at {:,} x {:,}.".format(width, height, *image.size))
+        width, height = image.size
     if width * height > MAX_PIXELS:
         raise PictureError(f"{shown} has {width} x {height} pixels; at most {_MOST} are opened. Scale it down.")
     if max(width, height) > MAX_ASPECT * min(width, height):
@@ -104,14 +125,14 @@ def _upright_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
     if image.format in ANIMATED and image.is_animated:  # type: ignore[attr-defined]  # those formats have it
         notes.append("The file is an animation or has several pages; the first is used.")
         image.seek(0)
-    sideways = image.getexif().get(_ORIENTATION, 1) != 1  # asked before loading, which turns a TIFF and forgets
+    # Asked before loading, which turns a TIFF and forgets. Numbers beyond these mean nothing.
+    sideways = image.getexif().get(_ORIENTATION, 1) in range(2, 9)
     image.load()
     turned = ImageOps.exif_transpose(image)
     if sideways:
         notes.append("The picture was turned upright as its camera says.")
     if turned.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
-        notes.append("The picture has more than 8 bits a channel; they were scaled to 8.")
-        return _to_8_bit(turned).convert("RGB")
+        return _to_8_bit(turned, notes).convert("RGB")
     if turned.mode == "CMYK":
         notes.append("The picture is CMYK; it was converted to RGB without its colour profile.")
     if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
@@ -124,12 +145,16 @@ def _upright_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
     return turned.convert("RGB")
 
 
-def _to_8_bit(image: Image.Image) -> Image.Image:
-    """Whole numbers by the smallest range that holds them, 0 to 255 or 65535; fractions by their own least and most."""
+def _to_8_bit(image: Image.Image, notes: list[str]) -> Image.Image:
+    """Whole numbers by the smallest range of 8, 10, 12, 14 or 16 bits that holds them; others by their own least and most."""
     values = np.nan_to_num(np.asarray(image).astype(np.float64), posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
     if image.mode.startswith("I") and low >= 0 and high <= 65535:
-        low, high = 0.0, 255.0 if high <= 255 else 65535.0
+        bits = next(bits for bits in _BITS if high < 2**bits)
+        low, high = 0.0, 2.0**bits - 1
+        notes.append(_SCALED.format(bits=bits))
+    else:
+        notes.append(f"The picture's values go from {low:g} to {high:g}; they were scaled to 8 bits.")
     scaled = (values - low) / (high - low or 1.0) * 255
     return Image.fromarray(np.round(scaled).astype(np.uint8))
 
@@ -140,9 +165,11 @@ def _guess(data: bytes) -> str:
         return "an SVG drawing, which is code rather than pixels and is not run here"
     if head.startswith((b"<!doctype", b"<html")):
         return "a web page, not a picture"
-    if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif"):
-        return "an HEIC or AVIF photo, which is not supported"
-    if data[4:8] == b"ftyp" or data.startswith(b"\x1a\x45\xdf\xa3"):
+    if brand(data) in HEIF:
+        return "an HEIC photo, which is not supported"
+    if brand(data) in AVIF:
+        return "an AVIF picture that cannot be decoded here"
+    if brand(data) or data.startswith(b"\x1a\x45\xdf\xa3"):
         return "a video, not a picture"
     if head.startswith(b"%pdf"):
         return "a PDF, not a picture"

@@ -35,7 +35,7 @@ FORMAT = 1
 MOST_ARTIFACTS, MOST_ARTIFACT_BYTES = 8_000, 300_000_000
 """An export carries so many files of artifacts, the newest first: beyond it, it could not be read back."""
 SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif",
-            "image/bmp": "bmp", "image/tiff": "tiff"}  # fmt: skip
+            "image/bmp": "bmp", "image/tiff": "tiff", "image/avif": "avif"}  # fmt: skip
 _COPIED = ("id", "parent_run_id", "panel", "status", "error", "started_at", "answer_prefix", "prompt_tokens", "reused_tokens",
            "visual_tokens", "cached_images", "new_tokens", "queued_ms", "prefill_ms", "decode_ms", "note")  # fmt: skip
 _SQL = f"""SELECT r.*, c.spec, c.family, c.parameters, c.weights, a.parts AS answer, t.value AS rating, t.note

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin, features
 
 from model.errors import PictureError
+from model.picture_files import without_texts
 from model.pictures import FORMATS, MAX_ASPECT, MAX_BYTES, MAX_PIXELS, from_image, open_picture
 
 # Pillow warns of large pictures and of damaged metadata; on a server that is one line in the log.
@@ -106,8 +107,10 @@ def test_mutated_files_never_do_anything_but_open_or_be_refused() -> None:
         (b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", "SVG drawing, which is code"),
         (b"<?xml version='1.0'?>\n<!-- " + b"x" * 600 + b" --><svg></svg>", "SVG drawing, which is code"),
         (b"\n <!DOCTYPE html><html></html>", "a web page"),
-        (b"\x00\x00\x00\x18ftypheic" + b"\x00" * 50, "HEIC or AVIF"),
-        (b"\x00\x00\x00\x1cftypavif" + b"\x00" * 50, "HEIC or AVIF"),
+        (b"\x00\x00\x00\x18ftypheic" + b"\x00" * 50, "an HEIC photo, which is not supported"),
+        (b"\x00\x00\x00\x1cftyphevc" + b"\x00" * 50, "an HEIC photo, which is not supported"),
+        (b"\x00\x00\x00\x1cftypmsf1" + b"\x00" * 50, "an HEIC photo, which is not supported"),
+        (b"\x00\x00\x00\x1cftypisom" + b"\x00" * 50, "a video, not a picture"),
         (b"\x00\x00\x00\x20ftypisom" + b"\x00" * 50, "a video"),
         (b"\x1a\x45\xdf\xa3" + b"\x00" * 50, "a video"),
         (b"%PDF-1.7\n", "a PDF"),
@@ -294,3 +297,112 @@ def test_opening_changes_nothing_for_other_threads() -> None:
         thread.join(30)
     assert warnings.filters == before
     assert limit == Image.MAX_IMAGE_PIXELS
+
+
+# --- what people have -------------------------------------------------------------------------
+
+
+def png_with(*texts: tuple[str, str], image: Image.Image | None = None) -> bytes:
+    about = PngImagePlugin.PngInfo()
+    for key, value in texts:
+        about.add_text(key, value, zip=True)
+    out = io.BytesIO()
+    (image or scene()).save(out, "PNG", pnginfo=about, icc_profile=b"\0" * 3_000_000)
+    return out.getvalue()
+
+
+def test_a_picture_with_a_whole_workflow_in_it_opens() -> None:
+    """As image generators write it: Pillow alone refuses a text that unpacks to more than a megabyte."""
+    data = png_with(("workflow", "x" * 2_000_000), ("prompt", "y" * 70_000_000))
+    opened = open_picture(data)
+    assert np.array_equal(array(opened.part), np.asarray(scene()))
+    assert opened.notes == ()
+    assert opened.part.data == data, "the file is kept as it is"
+
+
+def test_what_turns_a_png_stays_with_it() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    out = io.BytesIO()
+    scene().save(out, "PNG", exif=exif)
+    assert b"eXIf" in without_texts(out.getvalue())
+    assert open_picture(out.getvalue()).part.image.size == scene().size[::-1]
+    xmp = PngImagePlugin.PngInfo()
+    xmp.add_itxt("XML:com.adobe.xmp", '<x tiff:Orientation="6"/>')
+    out = io.BytesIO()
+    scene().save(out, "PNG", pnginfo=xmp)
+    assert open_picture(out.getvalue()).part.image.size == scene().size[::-1]
+
+
+@pytest.mark.parametrize("cut", [9, 30, 60])
+def test_a_png_that_does_not_add_up_is_left_as_it_is(cut: int) -> None:
+    data = png_with(("a", "b"))[:cut]
+    assert without_texts(data) == data
+
+
+@pytest.mark.parametrize("bits", [9, 10, 12, 14, 16])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_twelve_bits_in_sixteen_are_not_shown_black(kind: str, bits: int) -> None:
+    most, used = 2**bits - 1, max(bits, 10)
+    values = np.linspace(0, most, 1200).round().astype(np.uint16).reshape(30, 40)
+    opened = open_picture(saved(Image.fromarray(values), kind))
+    assert np.abs(array(opened.part)[..., 0] - values / (2**used - 1) * 255).max() <= 0.51
+    assert opened.notes == (f"The picture has more than 8 bits a channel, of which it uses {used}; they were scaled to 8.",)
+
+
+def test_sixteen_bits_of_colour_are_said() -> None:
+    rows = b"".join(b"\0" + struct.pack(">12H", *range(0, 60_000, 5_000)) for _ in range(4))
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+    opened = open_picture(data)
+    assert "of which it uses 16" in opened.notes[0]
+    assert np.abs(array(opened.part)[0, 1] - np.array([15_000, 20_000, 25_000]) / 257).max() <= 1
+
+
+@pytest.mark.parametrize("orientation", [0, 1, 9, 65535])
+def test_an_orientation_that_means_nothing_is_not_called_a_turn(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    out = io.BytesIO()
+    scene().save(out, "JPEG", exif=exif)
+    opened = open_picture(out.getvalue())
+    assert opened.notes == ()
+    assert opened.part.image.size == scene().size
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow is built without AVIF")
+def test_avif_is_read() -> None:
+    opened = open_picture(saved(scene(), "AVIF", quality=100), "scene.avif")
+    assert np.abs(array(opened.part) - np.asarray(scene()).astype(int)).mean() < 6
+    assert (opened.part.media_type, opened.notes) == ("image/avif", ())
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_a_photograph_of_48_megapixels_is_read_at_half_its_size(mode: str) -> None:
+    whole = Image.new(mode, (8064, 6048))
+    opened = open_picture(saved(whole, "JPEG"))
+    assert opened.part.image.size == (4032, 3024)
+    assert opened.notes[0] == "The picture has 8,064 x 6,048 pixels; it was read at 4,032 x 3,024."
+
+
+def test_half_the_size_is_the_mean_of_four_pixels() -> None:
+    """The reduced decoding against the whole one, averaged."""
+    small = scene().resize((800, 600))
+    tiled = Image.new("RGB", (8000, 6000))
+    for x in range(10):
+        for y in range(10):
+            tiled.paste(small, (800 * x, 600 * y))
+    data = saved(tiled, "JPEG", quality=95)
+    with Image.open(io.BytesIO(data)) as opened:
+        whole = np.asarray(opened.convert("RGB").crop((0, 0, 800, 600))).reshape(300, 2, 400, 2, 3).mean((1, 3))
+    found = array(open_picture(data).part)[:300, :400]
+    assert np.abs(found - whole).mean() < 1
+
+
+def test_a_larger_one_is_refused_and_so_is_a_large_png() -> None:
+    with pytest.raises(PictureError, match=r"has 9500 x 9500 pixels; at most 40 megapixels"):
+        open_picture(saved(Image.new("L", (9500, 9500)), "JPEG"))
+    with pytest.raises(PictureError, match=r"has 8064 x 6048 pixels; at most 40 megapixels"):
+        open_picture(saved(Image.new("1", (8064, 6048)), "PNG"))
