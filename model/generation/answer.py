@@ -7,9 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..errors import PictureError
 from ..events import Encoded, Finished, Prefilled, Reason
 from ..families.base import Inputs
+from ..families.base.tokens import named
 from ..late import torch, transformers
+from ..memory import is_out_of_memory
 from ..options import Options
 from ..prompt import Prompt
 from .hooks import Chooser, Interrupted, NotFinite, Teller, TokenChoice, end_tokens, interruptible
@@ -100,8 +103,17 @@ class Answering:
     def _read(self, inputs: Inputs, reused: int) -> dict[str, Any]:
         """What `generate` takes for the pictures, encoded now or before."""
         begun = time.perf_counter()
-        seen = self.vlm.vision(inputs, reused)
         count = len(self.prompt.images)
+        try:
+            seen = self.vlm.vision(inputs, reused)
+        except (ValueError, RuntimeError) as error:
+            if not count or is_out_of_memory(error):
+                raise
+            pictures = " and ".join(map(named, self.prompt.images))
+            raise PictureError(
+                f"The vision tower of {self.vlm.checkpoint.name} cannot take {pictures}: {str(error).rstrip('.')}. "
+                "Crop it to a square, or look at preprocessor_config.json, which should bring pictures to its size."
+            ) from error
         ms = (time.perf_counter() - begun) * 1e3
         self.emit(Encoded(len(inputs.visual), count, count - seen.encoded, ms, inputs.grid))
         return seen.arguments

@@ -69,6 +69,7 @@ def run(vlm: VisionLanguageModel) -> None:
     fast.scoring = test.scoring_mode() if fast.extend else "stepped"
     window = vlm.window_tokens()
     fast.reach = window if window is not None and test.tokens <= window else None
+    test.look_at_other_shapes()
     vlm.forget()
     fast.ms, fast.tested = (time.perf_counter() - begun) * 1e3, True
     log.info("%s: %s", vlm.checkpoint.name, fast)
@@ -81,7 +82,7 @@ class _Test:
         self.vlm = vlm
         image, wide = pictures.from_image(_picture(96)), pictures.from_image(_picture(192))
         self.first, self.second = ask(QUESTIONS[0], image), ask(QUESTIONS[1], image)
-        self.other = ask(QUESTIONS[2], wide)
+        self.other, self.tall = ask(QUESTIONS[2], wide), ask(QUESTIONS[2], pictures.from_image(_picture(96).resize((48, 96))))
         talk = (*self.first.messages, Message("assistant", ("Yes",)), Message("user", (QUESTIONS[2],)))
         self.later = Prompt(talk)
         self.wanted: Numbers = {}
@@ -102,6 +103,14 @@ class _Test:
                 f"{self.vlm.checkpoint.name} was loaded but cannot answer a question about a picture: {_reason(error)} "
                 "Choose another."
             ) from error
+
+    def look_at_other_shapes(self) -> None:
+        """Note what cannot be asked about wide and tall pictures, where a square one is answered."""
+        for shape, prompt in (("Wide", self.other), ("Tall", self.tall)):
+            try:
+                self._answer(prompt)
+            except WorkbenchError as error:
+                self._note(f"{shape} pictures cannot be asked about", "failed", str(error))
 
     def begins_well(self) -> bool:
         self._begun = self._agree(None, self._answer(self.first, TALK), self.wanted)

@@ -55,6 +55,8 @@ def render(parts: Parts, prompt: Prompt, *, plain: str = "USER: {images}{text} A
             text = _template(parts, [_typed(parts, message) for message in prompt.messages])
         except (jinja2.TemplateError, TypeError, ValueError) as error:
             told = " It may have no place for a system prompt; clear it." if prompt.messages[0].role == "system" else ""
+            if not isinstance(error, jinja2.TemplateError):  # it adds texts to what is a list of texts and pictures
+                told += " It may be a text model's: put the chat_template.jinja of the original beside the checkpoint."
             raise PromptError(f"This checkpoint's chat template refuses the conversation: {error}.{told}") from error
     return text + words(parts, prompt.answer_prefix)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import PictureError, PromptError
 from ...late import Pretrained, torch, transformers
-from ...memory import size_bytes
+from ...memory import is_out_of_memory, size_bytes
 from ...prompt import ImagePart
 from . import Parts
 
@@ -86,13 +86,16 @@ def preprocess(parts: Parts, image: ImagePart, **more: Any) -> dict[str, Any]:
     if held is None:
         try:
             held = dict(parts.image_processor(images=[image.image], return_tensors="pt", **more))
-        except ValueError as error:  # its own checks, of the aspect ratio for one
-            raise PictureError(f"This checkpoint cannot take {_named(image)}: {error}. Crop it or use another.") from error
+        except Exception as error:  # its own checks, of the aspect ratio for one, and arithmetic that nobody checked
+            if is_out_of_memory(error):
+                raise
+            why = str(error).rstrip(".") if isinstance(error, ValueError) else f"{type(error).__name__}, {error}"
+            raise PictureError(f"This checkpoint cannot take {named(image)}: {why}. Crop it or use another.") from error
         parts.pictures.put(image.id, held, size_bytes(held))
     return held
 
 
-def _named(image: ImagePart) -> str:
+def named(image: ImagePart) -> str:
     width, height = image.image.size
     return f"{image.name or 'the picture'} of {width} x {height} pixels"
 
@@ -107,7 +110,8 @@ def place_spans(text: str, placeholder: str, spans: Sequence[str]) -> str:
     pieces = text.split(placeholder)
     if len(pieces) != len(spans) + 1:
         raise PromptError(
-            f"The chat template wrote {len(pieces) - 1} placeholders for {len(spans)} pictures. Choose another checkpoint."
+            f"The chat template wrote {len(pieces) - 1} placeholders for {len(spans)} pictures. It may be a text model's: put "
+            "the chat_template.jinja of the original vision-language model beside the checkpoint, or choose another."
         )
     return pieces[0] + "".join(span + piece for span, piece in zip(spans, pieces[1:], strict=True))
 

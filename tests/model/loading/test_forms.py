@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from model.checkpoint import parse_spec
 from model.core import Core
-from model.errors import CheckpointError, Unsupported
+from model.errors import CheckpointError, PictureError, Unsupported, WorkbenchError
 from model.generation.vlm import context_tokens
 from model.options import Options
 
@@ -281,3 +281,33 @@ def test_a_prompt_within_scaled_positions_is_answered(copy: Callable[..., Path])
     core = Core()
     found = core.answer("what is there " * 20, picture(0), checkpoint=str(folder), options=Options(max_new_tokens=4))
     assert found.new_tokens > 0
+
+
+# --- shapes of pictures -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20, 1), (3, 1)])
+def test_a_picture_a_processor_fails_on_is_refused_with_its_size(size: tuple[int, int], folder_of: Callable[[str], Path]) -> None:
+    with pytest.raises(PictureError, match=rf"cannot take .* of {size[0]} x {size[1]} pixels: ZeroDivisionError"):
+        answer(folder_of("idefics2"), size)
+
+
+def test_a_processor_that_keeps_shapes_its_tower_does_not_take_is_told_at_load_and_when_asked(copy: Callable[..., Path]) -> None:
+    """CLIP without its centre crop: square pictures are answered."""
+    folder = copy()
+    settings(folder, "preprocessor_config.json", do_center_crop=False)
+    core = Core()
+    list(core.load(parse_spec(str(folder))))
+    notes = core.loaded()[0].notes
+    assert [note.split(" cannot")[0] for note in notes if "cannot be asked about" in note] == ["Wide pictures", "Tall pictures"]
+    assert answer(folder, (60, 60))
+    with pytest.raises(PictureError, match=r"The vision tower of mine cannot take .*120 x 40 pixels: .*Crop it to a square"):
+        answer(folder, (120, 40))
+
+
+def test_a_template_of_a_text_model_is_told_with_its_cure(copy: Callable[..., Path]) -> None:
+    folder = copy()
+    template = "{% for m in messages %}{{ 'USER: ' + m['content'] + ' ' }}{% endfor %}ASSISTANT:"
+    (folder / "chat_template.jinja").write_text(template)
+    with pytest.raises(WorkbenchError, match=r"put the chat_template\.jinja of the original"):
+        answer(folder)
