@@ -71,9 +71,10 @@ class Answering:
             self.options, step, vlm.parts.device, lambda: self._prefilled(reused, teller, () if forced else given), forced
         )
         teller = Teller(chooser, vlm.pieces, end_tokens(vlm.parts.model), self.stop, self.emit)
+        settings = self._settings(inputs, cache, chooser, teller)
         interrupted = finite = False
         try:
-            vlm.parts.model.generate(**self._read(inputs, reused), **self._settings(inputs, cache, chooser, teller))
+            vlm.parts.model.generate(**self._read(inputs, reused), **settings)
             finite = True
         except Interrupted:
             interrupted = finite = True
@@ -83,7 +84,8 @@ class Answering:
         if cache is not None and finite:
             self._keep(names + teller.ids[len(given) - len(forced) :], cache, interrupted)
         stopped = interrupted or (self.stop.is_set() and not teller.ended)
-        reason: Reason = "not_finite" if not finite else "end" if teller.ended else "stopped" if stopped else "length"
+        ended = teller.ended or len(teller.ids) - len(given) + len(forced) < settings["max_new_tokens"]  # by a stop string
+        reason: Reason = "not_finite" if not finite else "stopped" if stopped else "end" if ended else "length"
         self._finish(self.prompt.answer_prefix + teller.text, reason, teller.chosen, teller.last_at)
 
     def _start(self, inputs: Inputs, names: list[Any]) -> tuple[transformers.DynamicCache | None, int]:
@@ -130,6 +132,7 @@ class Answering:
             "do_sample": False, "temperature": None, "top_p": None, "top_k": None, "num_beams": 1,
             "logits_processor": transformers.LogitsProcessorList([chooser]),
             "stopping_criteria": transformers.StoppingCriteriaList([teller]),
+            "tokenizer": tokenizer,  # for stop strings of the checkpoint
             "pad_token_id": tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(ends, default=0),
         }  # fmt: skip
         if "attention_mask" in inputs.tensors:

@@ -20,6 +20,7 @@ from .forms import ADAPTER
 from .missing import settle
 from .processors import load_processors
 from .quantised import is_installed, quantized_arguments, stored_as
+from .wishes import generation_wishes
 
 OVERHEAD = 1.2
 """Memory for a checkpoint over its weights: buffers, activations of a short prompt, the loader's own."""
@@ -103,7 +104,8 @@ def load_parts(checkpoint: Checkpoint, files: Files, placement: Placement, say: 
     found = load_processors(str(files.folder))
     say(f"Reading {human_bytes(files.stored_bytes)} of weights")
     try:
-        model, warnings = _model(checkpoint, files, placement)
+        wished, asides = generation_wishes(files.folder)
+        model, warnings = _model(checkpoint, files, placement, wished)
     except Exception as error:
         if not is_out_of_memory(error):
             raise _explained(checkpoint, files, error) from error
@@ -116,7 +118,7 @@ def load_parts(checkpoint: Checkpoint, files: Files, placement: Placement, say: 
         )
     parts = Parts(
         model.eval().requires_grad_(False), found.tokenizer, found.image_processor, found.processor, found.chat_template,
-        placement.device, placement.dtype, warnings=warnings,
+        placement.device, placement.dtype, warnings=warnings, asides=asides,
     )  # fmt: skip
     _check_image_token(checkpoint, parts)
     parts.control = control_tokens(parts)
@@ -138,7 +140,9 @@ def _check_image_token(checkpoint: Checkpoint, parts: Parts) -> None:
         raise BrokenCheckpoint(f"{told} is {named} by its processor, and its tokenizer has no such token. {cure}")
 
 
-def _model(checkpoint: Checkpoint, files: Files, placement: Placement) -> tuple[Pretrained, tuple[str, ...]]:
+def _model(
+    checkpoint: Checkpoint, files: Files, placement: Placement, wished: transformers.GenerationConfig | None
+) -> tuple[Pretrained, tuple[str, ...]]:
     """The model on its device, and what its files lack."""
     config = transformers.AutoConfig.from_pretrained(files.folder, trust_remote_code=False)
     config._attn_implementation = None  # a config's wish for flash attention wins over the argument, and SDPA answers here
@@ -155,6 +159,8 @@ def _model(checkpoint: Checkpoint, files: Files, placement: Placement) -> tuple[
         arguments |= quantized_arguments(checkpoint, files.config, placement.device, placement.dtype)
     if not quantized:
         _check_described(checkpoint, files, config)
+    if wished is not None:
+        arguments["generation_config"] = wished
     read: Any = transformers.AutoModelForImageTextToText.from_pretrained(
         files.folder, output_loading_info=True, ignore_mismatched_sizes=True, **arguments
     )

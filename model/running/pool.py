@@ -250,5 +250,5 @@ def _status_of(vlm: VisionLanguageModel) -> CheckpointStatus:
     return CheckpointStatus(
         vlm.checkpoint, vlm.family.title, vlm.family.capabilities, vlm.family.limits, str(vlm.parts.device),
         str(vlm.parts.dtype).removeprefix("torch."), vlm.parameters, vlm.size_bytes, vlm.conversations.used_bytes,
-        tuple(map(str, vlm.fast.notes)), vlm.parts.warnings, vlm.context_tokens, vlm.weights,
+        (*vlm.parts.asides, *map(str, vlm.fast.notes)), vlm.parts.warnings, vlm.context_tokens, vlm.weights,
     )  # fmt: skip

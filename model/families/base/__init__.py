@@ -62,6 +62,8 @@ class Parts:
     """What the image processor made of pictures lately, by their id."""
     warnings: tuple[str, ...] = ()
     """What is wrong with the checkpoint's files, though it loaded."""
+    asides: tuple[str, ...] = ()
+    """What its files ask for and is not done, with the reason."""
 
     @property
     def config(self) -> Any:
