@@ -121,6 +121,7 @@ def load_parts(checkpoint: Checkpoint, files: Files, placement: Placement, say: 
         placement.device, placement.dtype, warnings=warnings, asides=asides,
     )  # fmt: skip
     _check_image_token(checkpoint, parts)
+    _check_canvases(checkpoint, parts)
     parts.control = control_tokens(parts)
     return family_for(files.config), parts
 
@@ -138,6 +139,22 @@ def _check_image_token(checkpoint: Checkpoint, parts: Parts) -> None:
     named = vars(parts.processor).get("image_token") if parts.processor is not None else None
     if token is not None and named and tokenizer.convert_tokens_to_ids(str(named)) in (None, tokenizer.unk_token_id):
         raise BrokenCheckpoint(f"{told} is {named} by its processor, and its tokenizer has no such token. {cure}")
+
+
+def _check_canvases(checkpoint: Checkpoint, parts: Parts) -> None:
+    """Raise where the image processor cuts pictures into other tiles than the model puts together (AnyRes).
+
+    Tokens would then be of other places than their tiles, and some of a picture would never be read.
+    """
+    told, made = (
+        [tuple(canvas) for canvas in getattr(holder, "image_grid_pinpoints", None) or ()]
+        for holder in (parts.config, parts.image_processor)
+    )
+    if told and made and told != made:  # in their order, too: of two that fit alike the first is taken
+        raise BrokenCheckpoint(
+            f"The canvases (image_grid_pinpoints) of {checkpoint.name} are {told} in config.json and {made} in "
+            "preprocessor_config.json. Take both files from one place."
+        )
 
 
 def _model(

@@ -66,7 +66,7 @@ def refusal(folder: Path) -> str:
     with pytest.raises((CheckpointError, Unsupported)) as refused:
         list(Core().load(parse_spec(str(folder))))
     said = str(refused.value)
-    assert said.startswith(("mine", "The token", "The tokenizer", "The weights", "An adapter"))
+    assert said.startswith(("mine", "The token", "The canvases", "The tokenizer", "The weights", "An adapter"))
     assert said.endswith(".")
     return said
 
@@ -303,6 +303,18 @@ def test_a_processor_that_keeps_shapes_its_tower_does_not_take_is_told_at_load_a
     assert answer(folder, (60, 60))
     with pytest.raises(PictureError, match=r"The vision tower of mine cannot take .*120 x 40 pixels: .*Crop it to a square"):
         answer(folder, (120, 40))
+
+
+@pytest.mark.parametrize("change", [lambda canvases: [*canvases, [56, 168]], lambda canvases: canvases[::-1]])
+def test_canvases_that_differ_between_two_files_are_named(
+    change: Callable[[list[Any]], list[Any]], copy: Callable[..., Path]
+) -> None:
+    """In their order, too: of two that fit a square picture alike the first is taken."""
+    folder = copy("llava_next")
+    canvases = json.loads((folder / "config.json").read_text())["image_grid_pinpoints"]
+    settings(folder, "preprocessor_config.json", image_grid_pinpoints=change(canvases))
+    said = refusal(folder)
+    assert f"(image_grid_pinpoints) of mine are {list(map(tuple, canvases))} in config.json and" in said
 
 
 def test_a_template_of_a_text_model_is_told_with_its_cure(copy: Callable[..., Path]) -> None:
