@@ -57,7 +57,8 @@ def test_the_script_is_valid_can_be_started_and_stops_at_the_first_error() -> No
 
 def test_it_runs_both_commands_with_a_browser_lints_and_checks_types() -> None:
     assert re.findall(r'commands\.py README\.md "([^"]+)"', RUN) == ["Run it", "Test it"]
-    assert "FOVEA_REQUIRE_BROWSER=1 bash -e" in RUN
+    assert "export FOVEA_REQUIRE_BROWSER=1\nif ! PYTEST_ADDOPTS=" in RUN
+    assert "python -m pytest --last-failed --last-failed-no-failures none\nfi\n" in RUN, "what fails twice ends the run"
     assert re.search(r"^ruff check \.$", RUN, re.MULTILINE)
     assert re.search(r"^ruff format --check \.$", RUN, re.MULTILINE)
     assert re.search(r"^mypy$", RUN, re.MULTILINE)
