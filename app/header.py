@@ -190,7 +190,6 @@ class Header:
             items.append(absent(wanted))
         step = loading.get(wanted) if wanted is not None else None
         return {
-            "told": time.time_ns() // 1000,
             "items": items,
             "badges": [badge(need, status) for need in BADGES] if status else [],
             "place": f"on {status.device}" if status else "",

@@ -9,10 +9,6 @@ const LOOK_MS = 400; // how often the page asks again while the program loads wh
 export class Header extends Part {
   /** The next look. */
   #timer = 0;
-  /** When what is shown was told: answers may overtake one another. */
-  #told = 0;
-  /** Which chips stand there. */
-  #chips = '';
 
   begin() {
     const list = keyList(),
@@ -25,12 +21,10 @@ export class Header extends Part {
   /** @param {any} value */
   show(value) {
     const items = value?.items ?? [];
-    if ((value?.told ?? 0) < this.#told) return;
-    this.#told = value?.told ?? 0;
     clearTimeout(this.#timer);
     if (items.some((/** @type {any} */ item) => item.state === 'loading'))
       this.#timer = setTimeout(() => this.trigger('look'), LOOK_MS);
-    this.#showChips(items, value?.shared);
+    this.one('.fv-chipbar').replaceChildren(...items.map((/** @type {any} */ item) => this.#chip(item, value.shared)));
     if (!value) return;
     const status = this.one('.fv-status'),
       wrong = [value.error, value.trouble, ...value.failed, ...value.left_out].filter(Boolean);
@@ -47,29 +41,6 @@ export class Header extends Part {
           ? [this.#progress(value.starting, false)]
           : this.#facts(value)),
     );
-  }
-
-  /**
-   * A chip that stays is changed where it stands: one that is replaced under a finger is never pressed.
-   * @param {any[]} items
-   * @param {boolean} shared
-   */
-  #showChips(items, shared) {
-    const bar = this.one('.fv-chipbar'),
-      nodes = items.map((item) => this.#chip(item, shared)),
-      chips = JSON.stringify([shared, items.map(({ spec, name, state }) => [spec, name, state])]);
-    if (chips !== this.#chips) bar.replaceChildren(...nodes);
-    else
-      nodes.forEach((node, i) => {
-        const old = bar.children[i];
-        old.className = node.className;
-        [...node.children].forEach((part, j) => {
-          const stays = /** @type {HTMLElement} */ (old.children[j]);
-          for (const name of part.getAttributeNames()) stays.setAttribute(name, part.getAttribute(name) ?? '');
-          stays.textContent = part.textContent;
-        });
-      });
-    this.#chips = chips;
   }
 
   /**
